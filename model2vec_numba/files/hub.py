@@ -1,0 +1,76 @@
+"""Fetch a model's files from the Hugging Face Hub, or find them in its cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from model2vec_numba.errors import ModelNotFoundError
+from model2vec_numba.files.layouts import LAYOUTS, find_layout, hub_path, hub_patterns
+
+__all__ = ["fetch"]
+
+
+def fetch(
+    repo_id: str,
+    *,
+    token: str | bool | None = None,
+    revision: str | None = None,
+    cache_dir: str | Path | None = None,
+    subfolder: str | None = None,
+    force_download: bool = False,
+    local_files_only: bool = False,
+) -> Path:
+    """The local snapshot folder of a Hub repository, with the files of the model in it.
+
+    A model that is whole in the cache is used as it is, without a question to the network; `force_download` asks the Hub again.
+
+    Raises:
+        ModelNotFoundError: the repository, the revision or the network cannot be reached, or nothing is cached and `local_files_only` is set.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        cached = None if force_download else _cached_snapshot(repo_id, revision, cache_dir, subfolder)
+        if cached is not None:
+            return cached
+        if local_files_only:
+            raise ModelNotFoundError(f"{repo_id}: no such folder, and not whole in the local cache of the Hugging Face Hub")
+        folder = snapshot_download(
+            repo_id,
+            revision=revision,
+            cache_dir=cache_dir,
+            token=token,
+            allow_patterns=hub_patterns(subfolder),
+            force_download=force_download,
+        )
+    except ModelNotFoundError:
+        raise
+    except HFValidationError as error:
+        raise ModelNotFoundError(f"{repo_id}: no such folder, and not a name of a Hub repository: {_one_line(error)}") from error
+    except Exception as error:
+        # The Hub's client raises its own errors, its HTTP library's and the operating system's; to the caller all of them mean one thing.
+        raise ModelNotFoundError(f"{repo_id}: no such folder, and not to be had from the Hugging Face Hub: {_one_line(error)}") from error
+    return Path(folder)
+
+
+def _cached_snapshot(repo_id: str, revision: str | None, cache_dir: str | Path | None, subfolder: str | None) -> Path | None:
+    """The cached snapshot that holds a whole model, or ``None``.
+
+    `snapshot_download(local_files_only=True)` would refuse a snapshot that another program fetched with other patterns, so the cache is
+    asked for the files themselves.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    for layout in LAYOUTS:
+        config = hub_path(layout.config, subfolder)
+        cached = config and try_to_load_from_cache(repo_id, config, cache_dir=cache_dir, revision=revision)
+        if config and isinstance(cached, str):
+            snapshot = Path(cached).parents[config.count("/")]
+            if find_layout(snapshot / (subfolder or "")) is not None:
+                return snapshot
+    return None
+
+
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -1,0 +1,125 @@
+"""Read a model: its files, wherever they are, become a configuration, a tokenizer and an embedding table."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from model2vec_numba.errors import ModelFormatError, ModelNotFoundError
+from model2vec_numba.files.layouts import require_layout
+from model2vec_numba.files.tensors import Tensor, map_tensors, parse_tensors
+from model2vec_numba.pooling.table import EmbeddingTable, make_table
+from model2vec_numba.tokenization.spec import TokenizerSpec, parse_tokenizer
+
+__all__ = ["ModelFiles", "read_bytes", "read_folder"]
+
+# The names that the embedding matrix goes by, in the order in which they are tried.
+_MATRIX_NAMES = ("embeddings", "0", "embedding.weight")
+_TENSOR_NAMES = (*_MATRIX_NAMES, "weights", "mapping")
+_DTYPE_NAMES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I8": "int8"}
+
+
+class ModelFiles(NamedTuple):
+    """What a model's files hold.
+
+    Attributes:
+        config: the configuration file's JSON object.
+        tokenizer: the tokenizer.
+        table: the embedding matrix, and its weights and mapping where the file has them.
+        normalize: whether the files ask for normalised vectors.
+        folder: the folder that the files were read from; ``None`` when they came as bytes.
+    """
+
+    config: dict[str, Any]
+    tokenizer: TokenizerSpec
+    table: EmbeddingTable
+    normalize: bool
+    folder: Path | None
+
+
+def read_folder(folder: Path) -> ModelFiles:
+    """Read the model in `folder`, in the first of the layouts that is there. The matrix stays in its file, mapped into memory.
+
+    Raises:
+        ModelNotFoundError: no layout's files are there, or one cannot be opened.
+        ModelFormatError: a file holds something else than it should.
+    """
+    layout = require_layout(folder)
+    config = _parse_object(_read_text(folder / layout.config), str(folder / layout.config))
+    normalize = _flag(config, "normalize", str(folder / layout.config))
+    if normalize is None:
+        normalize = _lists_normalize(folder / layout.modules) if layout.sentence_transformers else True
+    tokenizer = parse_tokenizer(_read_text(folder / layout.tokenizer), str(folder / layout.tokenizer))
+    path = folder / layout.tensors
+    return ModelFiles(config, tokenizer, _table(map_tensors(path, _TENSOR_NAMES), tokenizer, str(path)), normalize, folder)
+
+
+def read_bytes(tokenizer: bytes, model: bytes, config: bytes) -> ModelFiles:
+    """Read a model from the contents of its three files. The matrix is a view of `model`.
+
+    Raises:
+        ModelFormatError: one of them holds something else than it should.
+    """
+    parsed_config = _parse_object(_decode(config, "config"), "config")
+    normalize = _flag(parsed_config, "normalize", "config")
+    parsed_tokenizer = parse_tokenizer(_decode(tokenizer, "tokenizer"), "tokenizer")
+    tensors = parse_tensors(np.frombuffer(model, np.uint8), _TENSOR_NAMES, "model")
+    return ModelFiles(parsed_config, parsed_tokenizer, _table(tensors, parsed_tokenizer, "model"), normalize is not False, None)
+
+
+def _table(tensors: dict[str, Tensor], tokenizer: TokenizerSpec, source: str) -> EmbeddingTable:
+    """The embedding table of a file's tensors."""
+    matrix = next((tensors[name] for name in _MATRIX_NAMES if name in tensors), None)
+    if matrix is None:
+        raise ModelFormatError(f"{source}: no embedding matrix: expected a tensor named one of {', '.join(_MATRIX_NAMES)}")
+    weights, mapping = (tensors[name].array if name in tensors else None for name in ("weights", "mapping"))
+    return make_table(matrix.array, _DTYPE_NAMES.get(matrix.dtype, matrix.dtype), weights, mapping, size=tokenizer.size, source=source)
+
+
+def _lists_normalize(modules: Path) -> bool:
+    """Whether sentence-transformers' list of modules, where there is one, has a Normalize."""
+    if not modules.is_file():
+        return False
+    entries = _parse(_read_text(modules), str(modules))
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ModelFormatError(f"{modules}: expected a JSON list of objects, one per module")
+    return any(str(entry.get("type", "")).rpartition(".")[2] == "Normalize" for entry in entries)
+
+
+def _flag(config: dict[str, Any], key: str, source: str) -> bool | None:
+    value = config.get(key)
+    if value is not None and not isinstance(value, bool):
+        raise ModelFormatError(f"{source}: {key!r} is {value!r:.80}, expected true or false")
+    return value
+
+
+def _read_text(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelNotFoundError(f"{path}: cannot be read: {error.strerror or error}") from error
+    return _decode(content, str(path))
+
+
+def _decode(content: bytes, source: str) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ModelFormatError(f"{source}: not UTF-8 at byte {error.start}") from None
+
+
+def _parse(text: str, source: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ModelFormatError(f"{source}: not JSON: {error}") from None
+
+
+def _parse_object(text: str, source: str) -> dict[str, Any]:
+    parsed = _parse(text, source)
+    if not isinstance(parsed, dict):
+        raise ModelFormatError(f"{source}: a JSON {type(parsed).__name__}, expected an object")
+    return parsed

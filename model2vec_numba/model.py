@@ -1,0 +1,441 @@
+"""StaticModel: joins the three stages, flatten, tokenise and pool, and only that."""
+
+from __future__ import annotations
+
+import enum
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar, overload
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from model2vec_numba.errors import ModelFormatError, ModelNotFoundError
+from model2vec_numba.files.hub import fetch
+from model2vec_numba.files.reading import ModelFiles, read_bytes, read_folder
+from model2vec_numba.pooling import EmbeddingTable, make_table, pool, rows
+from model2vec_numba.quantization import quantize_table
+from model2vec_numba.text import TextBatch, batches, check_sentences
+from model2vec_numba.tokenization import TokenBatch, TokenizerSpec, choose_backend, parse_tokenizer
+
+__all__ = ["StaticModel"]
+
+DEFAULT_MODEL = Path(__file__).parent / "default_model"
+DEFAULT_MAX_LENGTH = 512
+_BATCH_SIZE = 1024
+
+Model = TypeVar("Model", bound="StaticModel")
+
+
+class _Unset(enum.Enum):
+    """The type of an argument that was not given, where ``None`` means something else."""
+
+    UNSET = "unset"
+
+
+_UNSET: Literal[_Unset.UNSET] = _Unset.UNSET
+
+
+class StaticModel:
+    """A static embedding model: a text's vector is the mean of its tokens' vectors.
+
+    Make one with `from_pretrained`, `from_bytes`, or from its parts.
+
+    Args:
+        vectors: the embedding matrix, shape (rows, dim): float32, float16, float64, int8 or (from `ml_dtypes`) bfloat16. Not copied when
+            C-contiguous.
+        tokenizer: a `tokenizers.Tokenizer`. The model keeps a copy.
+        weights: floating point, shape (tokens,): a factor for each token's row. ``None``: ones.
+        token_mapping: integers, shape (tokens,): each token's row. ``None``: token ``i`` has row ``i``.
+        normalize: whether vectors are divided by their L2 norm. ``None``: as `config` says, else no.
+        max_length: the number of tokens of a text that count; ``None``: all of them. Not given: as `config` says, else 512.
+        config: metadata to keep with the model.
+
+    Raises:
+        ModelFormatError: the parts do not fit each other.
+        TypeError, ValueError: an argument is not of the kind described.
+    """
+
+    def __init__(
+        self,
+        vectors: NDArray[Any],
+        tokenizer: Tokenizer,
+        weights: NDArray[Any] | None = None,
+        token_mapping: NDArray[Any] | None = None,
+        normalize: bool | None = None,
+        max_length: int | _Unset | None = _UNSET,
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        if isinstance(weights, Mapping):
+            raise TypeError("weights must be an array, not a mapping; a configuration is passed as config=")
+        try:
+            text = tokenizer.to_str()
+        except AttributeError:
+            raise TypeError(f"tokenizer must be a tokenizers.Tokenizer, not {type(tokenizer).__name__}") from None
+        except Exception as error:
+            raise ModelFormatError(f"tokenizer: cannot be written as tokenizer.json: {error}") from error
+        spec = parse_tokenizer(text, "tokenizer")
+        matrix = np.asarray(vectors)
+        dtype = matrix.dtype.name
+        if dtype == "bfloat16":
+            matrix = matrix.view(np.uint16)
+        table = make_table(
+            matrix,
+            dtype,
+            None if weights is None else np.asarray(weights),
+            None if token_mapping is None else np.asarray(token_mapping),
+            size=spec.size,
+            source="vectors",
+        )
+        settings = dict(config or {})
+        self._assemble(ModelFiles(settings, spec, table, bool(settings.get("normalize")), None), normalize, max_length)
+
+    def _assemble(self, files: ModelFiles, normalize: bool | None, max_length: int | _Unset | None) -> None:
+        self._config = files.config
+        self._spec = files.tokenizer
+        self._table = files.table
+        self._backend = choose_backend(files.tokenizer)
+        self.normalize = files.normalize if normalize is None else normalize
+        self.max_length = files.config.get("max_length", DEFAULT_MAX_LENGTH) if isinstance(max_length, _Unset) else max_length
+
+    @classmethod
+    def from_pretrained(
+        cls: type[Model],
+        path: str | os.PathLike[str] | None = None,
+        token: str | bool | None = None,
+        normalize: bool | None = None,
+        subfolder: str | None = None,
+        quantize_to: str | None = None,
+        dimensionality: int | None = None,
+        vocabulary_quantization: int | None = None,
+        max_length: int | _Unset | None = _UNSET,
+        force_download: bool = False,
+        revision: str | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        local_files_only: bool = False,
+    ) -> Model:
+        """Load a model from a folder or from the Hugging Face Hub.
+
+        Args:
+            path: a folder, else the name of a Hub repository; ``None`` for the model that comes with this package.
+            token: the Hub's access token, for private repositories; ``None`` for the one that is logged in.
+            normalize: whether vectors are divided by their L2 norm. ``None``: as the model's files say.
+            subfolder: the folder inside `path` that holds the model.
+            quantize_to: store the matrix as ``"float32"``, ``"float16"`` or ``"int8"`` instead.
+            dimensionality: keep only that many of the first dimensions.
+            vocabulary_quantization: not available yet.
+            max_length: the number of tokens of a text that count; ``None``: all of them. Not given: as the model's files say, else 512.
+            force_download: fetch from the Hub even what is cached. Otherwise a model that is whole in the cache is used without a question.
+            revision: the Hub repository's branch, tag or commit; ``None`` for its main branch.
+            cache_dir: the Hub's cache folder; ``None`` for the usual one.
+            local_files_only: never ask the network.
+
+        Raises:
+            ModelNotFoundError: there is no such model, or it cannot be reached.
+            ModelFormatError: a file is not what it should be.
+            ValueError: an argument is out of range.
+        """
+        if vocabulary_quantization is not None:
+            raise NotImplementedError("vocabulary_quantization at loading is not available yet; a model saved with it loads as it is")
+        folder = _locate(path, token, subfolder, force_download, revision, cache_dir, local_files_only)
+        files = read_folder(folder / (subfolder or ""))
+        files = files._replace(table=quantize_table(files.table, quantize_to, dimensionality))
+        return cls._from_files(files, normalize, max_length)
+
+    @classmethod
+    def from_bytes(
+        cls: type[Model],
+        tokenizer: bytes,
+        model: bytes,
+        config: bytes,
+        normalize: bool | None = None,
+        max_length: int | _Unset | None = _UNSET,
+    ) -> Model:
+        """Load a model from the contents of its files, for files that are not on a disk.
+
+        Args:
+            tokenizer: the contents of `tokenizer.json`.
+            model: the contents of `model.safetensors`. The matrix is a view of it.
+            config: the contents of `config.json`.
+            normalize, max_length: as for `from_pretrained`.
+
+        Raises:
+            ModelFormatError: one of them is not what it should be.
+        """
+        for name, content in (("tokenizer", tokenizer), ("model", model), ("config", config)):
+            if not isinstance(content, bytes):
+                raise TypeError(f"{name} must be bytes, not {type(content).__name__}")
+        return cls._from_files(read_bytes(tokenizer, model, config), normalize, max_length)
+
+    @classmethod
+    def _from_files(cls: type[Model], files: ModelFiles, normalize: bool | None, max_length: int | _Unset | None) -> Model:
+        model = cls.__new__(cls)
+        model._assemble(files, normalize, max_length)
+        return model
+
+    @overload
+    def encode(self, sentences: str, **arguments: Any) -> NDArray[np.float32]: ...
+
+    @overload
+    def encode(
+        self,
+        sentences: Iterable[str],
+        *,
+        max_length: int | _Unset | None = ...,
+        batch_size: int = ...,
+        normalize: bool | None = ...,
+        show_progress_bar: bool = ...,
+        **ignored: Any,
+    ) -> NDArray[np.float32]: ...
+
+    def encode(
+        self,
+        sentences: str | Iterable[str],
+        *,
+        max_length: int | _Unset | None = _UNSET,
+        batch_size: int = _BATCH_SIZE,
+        normalize: bool | None = None,
+        show_progress_bar: bool = False,
+        **ignored: Any,
+    ) -> NDArray[np.float32]:
+        """The vectors of sentences.
+
+        Args:
+            sentences: a string, or an iterable of strings.
+            max_length: the number of tokens of a text that count; ``None``: all of them. Not given: the model's.
+            batch_size: the most sentences to work on at a time. The result does not depend on it.
+            normalize: whether to divide each vector by its L2 norm. ``None``: as the model does.
+            show_progress_bar: show one on standard error (needs `tqdm`).
+            **ignored: model2vec's `use_multiprocessing` and `multiprocessing_threshold`, and whatever else callers pass to an `encode` of
+                this kind. The work is parallel as it is.
+
+        Returns:
+            float32, C-contiguous, shape (sentences, dim); shape (dim,) for a string. A text without tokens has the zero vector.
+
+        Raises:
+            TypeError: a sentence is not a string; its position is named.
+            ValueError: a sentence cannot be UTF-8 (its position is named), or an argument is out of range.
+        """
+        if isinstance(sentences, str):
+            vector: NDArray[np.float32] = self.encode([sentences], max_length=max_length, normalize=normalize)[0]
+            return vector
+        texts = check_sentences(sentences)
+        out = np.empty((len(texts), self.dim), np.float32)
+        divide = self.normalize if normalize is None else normalize
+        done = 0
+        for tokens in self._tokenized(texts, self._length(max_length), batch_size, show_progress_bar):
+            last = done + len(tokens)
+            pool(self._table, tokens, divide, out[done:last])
+            done = last
+        return out
+
+    @overload
+    def encode_as_sequence(self, sentences: str, **arguments: Any) -> NDArray[np.float32]: ...
+
+    @overload
+    def encode_as_sequence(
+        self,
+        sentences: Iterable[str],
+        *,
+        max_length: int | None = ...,
+        batch_size: int = ...,
+        show_progress_bar: bool = ...,
+        **ignored: Any,
+    ) -> list[NDArray[np.float32]]: ...
+
+    def encode_as_sequence(
+        self,
+        sentences: str | Iterable[str],
+        *,
+        max_length: int | None = None,
+        batch_size: int = _BATCH_SIZE,
+        show_progress_bar: bool = False,
+        **ignored: Any,
+    ) -> list[NDArray[np.float32]] | NDArray[np.float32]:
+        """The vectors of the tokens of sentences, one by one: not pooled and not normalised.
+
+        Args:
+            sentences: a string, or an iterable of strings.
+            max_length: the number of tokens of a text that count; ``None``: all of them.
+            batch_size, show_progress_bar, **ignored: as for `encode`.
+
+        Returns:
+            A float32 array of shape (tokens, dim) for each sentence; for a string, the one array.
+
+        Raises:
+            TypeError, ValueError: as for `encode`.
+        """
+        if isinstance(sentences, str):
+            return self.encode_as_sequence([sentences], max_length=max_length)[0]
+        texts = check_sentences(sentences)
+        sequences: list[NDArray[np.float32]] = []
+        for tokens in self._tokenized(texts, self._length(max_length), batch_size, show_progress_bar):
+            sequences.extend(rows(self._table, tokens.ids[first:last]) for first, last in tokens.bounds())
+        return sequences
+
+    def tokenize(self, sentences: str | Iterable[str], max_length: int | None = None) -> list[list[int]]:
+        """The token ids of sentences, unknown ones dropped.
+
+        Args:
+            sentences: a string, which counts as one sentence, or an iterable of strings.
+            max_length: the number of tokens to keep of each; ``None``: all of them.
+
+        Raises:
+            TypeError, ValueError: as for `encode`.
+        """
+        texts = check_sentences([sentences] if isinstance(sentences, str) else sentences)
+        return [
+            tokens.ids[first:last].tolist()
+            for tokens in self._tokenized(texts, self._length(max_length), _BATCH_SIZE, False)
+            for first, last in tokens.bounds()
+        ]
+
+    def _tokenized(
+        self, sentences: "list[str] | tuple[str, ...]", max_length: int | None, batch_size: int, show_progress_bar: bool
+    ) -> Iterator[TokenBatch]:
+        """Flatten and tokenise sentences batch by batch."""
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise ValueError(f"batch_size must be an integer of 1 or more, not {batch_size!r}")
+        max_chars = None if max_length is None else max_length * self.median_token_length
+        for texts in _with_progress(batches(sentences, max_chars, batch_size), len(sentences), show_progress_bar):
+            yield self._backend.tokenize(texts, max_length)
+
+    def _length(self, max_length: int | _Unset | None) -> int | None:
+        return self.max_length if isinstance(max_length, _Unset) else _checked_max_length(max_length)
+
+    @property
+    def dim(self) -> int:
+        """The number of dimensions of a vector."""
+        return self._table.dim
+
+    @property
+    def normalize(self) -> bool:
+        """Whether `encode` divides vectors by their L2 norm unless told otherwise."""
+        return self._normalize
+
+    @normalize.setter
+    def normalize(self, value: bool) -> None:
+        self._normalize = bool(value)
+
+    @property
+    def max_length(self) -> int | None:
+        """The number of tokens of a text that count in `encode` unless it is told otherwise; ``None``: all of them."""
+        return self._max_length
+
+    @max_length.setter
+    def max_length(self, value: int | None) -> None:
+        self._max_length = _checked_max_length(value)
+
+    @property
+    def embedding(self) -> NDArray[Any]:
+        """The embedding matrix as it is stored, read-only, shape (rows, dim); bfloat16 as the uint16 of its bits."""
+        return self._table.matrix
+
+    @property
+    def embedding_dtype(self) -> str:
+        """The name of the type that the embedding matrix is stored in: float32, float16, bfloat16, float64 or int8."""
+        return self._table.dtype
+
+    @property
+    def weights(self) -> NDArray[np.float32] | None:
+        """The factor of each token's row, float32 of shape (tokens,); ``None`` where the model has none."""
+        return self._table.weights if len(self._table.weights) else None
+
+    @property
+    def token_mapping(self) -> NDArray[np.int32] | None:
+        """The row of each token, int32 of shape (tokens,); ``None`` where token ``i`` has row ``i``."""
+        return self._table.mapping if len(self._table.mapping) else None
+
+    @property
+    def vocabulary_quantization(self) -> int | None:
+        """The number of rows that the tokens share, where they do; else ``None``."""
+        return None if self.token_mapping is None else len(self.embedding)
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """The vocabulary's tokens in the order of their ids."""
+        return self._spec.tokens
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The `tokenizers` library's tokeniser of this model, with truncation and padding off: a copy, free to change."""
+        return Tokenizer.from_str(self._spec.library.to_str())
+
+    @property
+    def tokenizer_backend(self) -> str:
+        """What tokenises: ``"tokenizers"`` where the library does."""
+        return self._backend.name
+
+    @property
+    def median_token_length(self) -> int:
+        """The median length of the vocabulary's tokens, in characters: texts are cut to `max_length` times this before tokenising."""
+        return self._spec.median_token_length
+
+    @property
+    def unk_token_id(self) -> int | None:
+        """The id of the unknown token, which is dropped; ``None`` where there is none."""
+        return self._spec.unk_token_id
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The model's configuration: what its file holds, with `normalize` and `max_length` as they are now. A copy."""
+        return {**self._config, "normalize": self.normalize, "max_length": self.max_length}
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(dim={self.dim}, tokens={self._spec.size}, dtype={self.embedding_dtype}, normalize={self.normalize}, "
+            f"max_length={self.max_length}, tokenizer_backend={self.tokenizer_backend!r})"
+        )
+
+
+def _locate(
+    path: str | os.PathLike[str] | None,
+    token: str | bool | None,
+    subfolder: str | None,
+    force_download: bool,
+    revision: str | None,
+    cache_dir: str | os.PathLike[str] | None,
+    local_files_only: bool,
+) -> Path:
+    """The local folder of the model that `path` names."""
+    if path is None:
+        return DEFAULT_MODEL
+    folder = Path(path).expanduser()
+    if folder.is_dir():
+        return folder
+    if folder.exists():
+        raise ModelNotFoundError(f"{folder}: a file, expected a model's folder or the name of a Hub repository")
+    if folder.is_absolute() or os.fspath(path).startswith((".", "~")):
+        raise ModelNotFoundError(f"{folder}: no such folder")
+    return fetch(
+        Path(path).as_posix(),
+        token=token,
+        revision=revision,
+        cache_dir=None if cache_dir is None else Path(cache_dir),
+        subfolder=subfolder,
+        force_download=force_download,
+        local_files_only=local_files_only,
+    )
+
+
+def _checked_max_length(value: int | None) -> int | None:
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise ValueError(f"max_length must be None or an integer of 1 or more, not {value!r}")
+    return value
+
+
+def _with_progress(texts: Iterator[TextBatch], total: int, show: bool) -> Iterator[TextBatch]:
+    """The same batches, with a progress bar that advances as they are asked for."""
+    if not show:
+        yield from texts
+        return
+    try:
+        from tqdm.auto import tqdm
+    except ImportError:
+        raise ImportError("show_progress_bar needs tqdm: pip install 'model2vec-numba[cli]'") from None
+    with tqdm(total=total, unit=" texts", unit_scale=True) as bar:
+        for batch in texts:
+            yield batch
+            bar.update(len(batch))

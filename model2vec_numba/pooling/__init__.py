@@ -1,0 +1,24 @@
+"""Pool: from the ids of each text's tokens to its vector."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model2vec_numba.pooling.kernels import gather_rows, pool_texts
+from model2vec_numba.pooling.table import EmbeddingTable, make_table
+from model2vec_numba.tokenization import TokenBatch
+
+__all__ = ["EmbeddingTable", "make_table", "pool", "rows"]
+
+
+def pool(table: EmbeddingTable, tokens: TokenBatch, normalize: bool, out: NDArray[np.float32]) -> None:
+    """Write the vector of each text of `tokens` to its row of `out`, float32 of shape (len(tokens.offsets) - 1, dim)."""
+    pool_texts(table.elements, table.weights, table.mapping, tokens.ids, tokens.offsets, normalize, out)
+
+
+def rows(table: EmbeddingTable, ids: NDArray[np.int32]) -> NDArray[np.float32]:
+    """The weighted row of each of `ids`, float32 of shape (ids, dim)."""
+    out = np.empty((len(ids), table.dim), np.float32)
+    gather_rows(table.elements, table.weights, table.mapping, ids, out)
+    return out

@@ -1,0 +1,122 @@
+"""The embedding table: a model's matrix as it is stored, checked so that compiled code can trust it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model2vec_numba.errors import ModelFormatError
+
+__all__ = ["EmbeddingTable", "make_table"]
+
+STORAGE_DTYPES = ("float32", "float16", "bfloat16", "float64", "int8")
+
+# What a kernel sees of each storage type; see `widen`.
+_KERNEL_DTYPES = {"float16": np.dtype(np.uint16), "bfloat16": np.dtype(np.int16)}
+
+
+class EmbeddingTable(NamedTuple):
+    """A model's vectors: the row of token ``t`` is ``weights[t] * matrix[mapping[t]]``.
+
+    Made by `make_table` alone, which sees to it that no valid id reads outside.
+
+    Attributes:
+        matrix: shape (rows, dim), C-contiguous and read-only, in the storage type; bfloat16 as the uint16 of its bits.
+        dtype: the storage type's name, one of `STORAGE_DTYPES`.
+        weights: float32, shape (at least the number of ids,), or empty when every token weighs 1.
+        mapping: int32, likewise, or empty when token ``t`` has row ``t``.
+    """
+
+    matrix: NDArray[Any]
+    dtype: str
+    weights: NDArray[np.float32]
+    mapping: NDArray[np.int32]
+
+    @property
+    def dim(self) -> int:
+        """The number of dimensions of a vector."""
+        return int(self.matrix.shape[1])
+
+    @property
+    def elements(self) -> NDArray[Any]:
+        """The matrix as the kernels read it: the same memory, half precision and bfloat16 as integers of two kinds."""
+        return self.matrix.view(_KERNEL_DTYPES.get(self.dtype, self.matrix.dtype))
+
+
+def make_table(
+    matrix: NDArray[Any],
+    dtype: str,
+    weights: NDArray[Any] | None,
+    mapping: NDArray[Any] | None,
+    *,
+    size: int,
+    source: str,
+) -> EmbeddingTable:
+    """Check a model's tensors against each other and against the tokenizer, and make the table of them.
+
+    Args:
+        matrix: shape (rows, dim), in the storage type. Not copied if it is C-contiguous and aligned.
+        dtype: the storage type's name; bfloat16 is given as the uint16 of its bits.
+        weights: floating point, one per token, or ``None``.
+        mapping: integers, one per token, each a row of `matrix`, or ``None``.
+        size: one more than the tokenizer's largest id.
+        source: what to call the file in an error.
+
+    Raises:
+        ModelFormatError: a wrong rank or dtype, too few rows, weights or mapping entries, or a mapping that points outside the matrix.
+    """
+    if dtype not in STORAGE_DTYPES:
+        raise ModelFormatError(f"{source}: the embedding matrix is {dtype}, expected one of {', '.join(STORAGE_DTYPES)}")
+    if matrix.ndim != 2 or matrix.shape[1] == 0:
+        raise ModelFormatError(f"{source}: the embedding matrix has shape {matrix.shape}, expected (rows, dimensions)")
+    rows = matrix.shape[0]
+    if mapping is None and rows < size:
+        raise ModelFormatError(
+            f"{source}: the embedding matrix has {rows} rows, expected at least {size}: the tokenizer has ids up to {size - 1}"
+        )
+    return EmbeddingTable(
+        _frozen(matrix, matrix.dtype.newbyteorder("=")),
+        dtype,
+        _checked_weights(weights, size, source),
+        _checked_mapping(mapping, size, rows, source),
+    )
+
+
+def _checked_weights(weights: NDArray[Any] | None, size: int, source: str) -> NDArray[np.float32]:
+    if weights is None:
+        return _frozen(np.empty(0), np.float32)
+    if weights.ndim != 1 or weights.dtype.kind != "f":
+        raise ModelFormatError(f"{source}: weights is {weights.dtype} of shape {weights.shape}, expected floating point of shape (tokens,)")
+    if len(weights) < size:
+        raise ModelFormatError(
+            f"{source}: weights has {len(weights)} entries, expected at least {size}: the tokenizer has ids up to {size - 1}"
+        )
+    return _frozen(weights.copy(), np.float32)
+
+
+def _checked_mapping(mapping: NDArray[Any] | None, size: int, rows: int, source: str) -> NDArray[np.int32]:
+    if mapping is None:
+        return _frozen(np.empty(0), np.int32)
+    if mapping.ndim != 1 or mapping.dtype.kind not in "iu":
+        raise ModelFormatError(f"{source}: mapping is {mapping.dtype} of shape {mapping.shape}, expected integers of shape (tokens,)")
+    if len(mapping) < size:
+        raise ModelFormatError(
+            f"{source}: mapping has {len(mapping)} entries, expected at least {size}: the tokenizer has ids up to {size - 1}"
+        )
+    lowest, highest = int(mapping.min()), int(mapping.max())
+    if lowest < 0 or highest >= min(rows, 2**31):
+        position = int(np.argmax((mapping < 0) | (mapping >= min(rows, 2**31))))
+        raise ModelFormatError(
+            f"{source}: mapping[{position}] is {int(mapping[position])}, expected a row of the embedding matrix, 0 to {rows - 1}"
+        )
+    # A copy: whoever holds the array, or the file, must not be able to change what has been checked.
+    return _frozen(mapping.copy(), np.int32)
+
+
+def _frozen(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
+    """The array as a read-only, C-contiguous, aligned one of the type: kernels are compiled for this kind alone."""
+    frozen = np.require(array, dtype, "CA").view()
+    frozen.flags.writeable = False
+    return frozen

@@ -1,0 +1,58 @@
+"""What every tokeniser backend is: a batch of texts in, a batch of ids out."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model2vec_numba.text import TextBatch
+
+__all__ = ["TokenBatch", "TokenizerBackend", "token_batch"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenBatch:
+    """Token ids of a batch: text ``i`` has ``ids[offsets[i]:offsets[i + 1]]``.
+
+    Attributes:
+        ids: int32, each at least 0 and below the tokenizer's size.
+        offsets: int64, shape (n + 1,), ascending.
+    """
+
+    ids: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def bounds(self) -> Iterator[tuple[int, int]]:
+        """Where each text's ids begin and end."""
+        return itertools.pairwise(self.offsets.tolist())
+
+
+class TokenizerBackend(Protocol):
+    """Turns texts into ids, exactly as the `tokenizers` library would, less the unknown id."""
+
+    @property
+    def name(self) -> str:
+        """What `model.tokenizer_backend` shows."""
+
+    def tokenize(self, texts: TextBatch, max_tokens: int | None) -> TokenBatch:
+        """The ids of each text: unknown ids dropped, then cut to the first `max_tokens`.
+
+        Raises:
+            TokenizationError: the library's tokeniser refuses a text.
+        """
+
+
+def token_batch(lists: Sequence[Sequence[int]]) -> TokenBatch:
+    """Flatten lists of ids."""
+    offsets = np.zeros(len(lists) + 1, np.int64)
+    np.cumsum(np.fromiter(map(len, lists), np.int64, len(lists)), out=offsets[1:])
+    ids = np.fromiter((token_id for ids in lists for token_id in ids), np.int32, int(offsets[-1]))
+    return TokenBatch(ids, offsets)

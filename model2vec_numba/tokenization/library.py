@@ -1,0 +1,36 @@
+"""The reference backend: the `tokenizers` library itself."""
+
+from __future__ import annotations
+
+from model2vec_numba.errors import TokenizationError
+from model2vec_numba.text import TextBatch
+from model2vec_numba.tokenization.backend import TokenBatch, token_batch
+from model2vec_numba.tokenization.spec import TokenizerSpec
+
+__all__ = ["LibraryBackend"]
+
+
+class LibraryBackend:
+    """Tokenises through `tokenizers`; right for every `tokenizer.json` by definition."""
+
+    name = "tokenizers"
+
+    def __init__(self, spec: TokenizerSpec) -> None:
+        self._spec = spec
+
+    def tokenize(self, texts: TextBatch, max_tokens: int | None) -> TokenBatch:
+        """See `TokenizerBackend.tokenize`."""
+        return token_batch(self.tokenize_lists([texts.text(i) for i in range(len(texts))], max_tokens))
+
+    def tokenize_lists(self, sentences: list[str], max_tokens: int | None) -> list[list[int]]:
+        """The ids of each sentence: unknown ids dropped, then cut to the first `max_tokens`."""
+        try:
+            encodings = self._spec.library.encode_batch_fast(sentences, add_special_tokens=False)
+        except BaseException as error:
+            # A panic inside the library arrives as a BaseException of its own kind.
+            if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+                raise TokenizationError(f"{self._spec.source}: the tokenizer refuses a text: {error}") from error
+            raise
+        unknown = self._spec.unk_token_id
+        kept = (encoding.ids if unknown is None else [i for i in encoding.ids if i != unknown] for encoding in encodings)
+        return [ids[:max_tokens] for ids in kept]
