@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -26,10 +27,13 @@ def quantize_table(table: EmbeddingTable, quantize_to: str | None, dimensionalit
     """
     if quantize_to is not None and quantize_to not in _QUANTIZE_TO:
         raise ValueError(f"quantize_to must be one of {', '.join(_QUANTIZE_TO)}, not {quantize_to!r}")
-    if dimensionality is not None and (not isinstance(dimensionality, int) or not 1 <= dimensionality <= table.dim):
-        raise ValueError(f"dimensionality must be an integer from 1 to {table.dim}, not {dimensionality!r}")
-    dtype = quantize_to or table.dtype
-    dim = dimensionality or table.dim
+    if dimensionality is not None:
+        is_integer = isinstance(dimensionality, Integral) and not isinstance(dimensionality, bool)
+        if not is_integer or not 1 <= dimensionality <= table.dim:
+            raise ValueError(f"dimensionality must be an integer from 1 to {table.dim}, not {dimensionality!r}")
+    # The comparison above also accepts model2vec's DType, an enumeration whose members equal these strings.
+    dtype = table.dtype if quantize_to is None else _QUANTIZE_TO[_QUANTIZE_TO.index(quantize_to)]
+    dim = table.dim if dimensionality is None else int(dimensionality)
     if (dtype, dim) == (table.dtype, table.dim):
         return table
     rows = len(table.matrix)
@@ -58,5 +62,6 @@ def _as_float(table: EmbeddingTable, block: slice) -> NDArray[Any]:
 def _to_int8(values: NDArray[Any], scale: Any) -> NDArray[np.int8]:
     """The values in units of the scale, rounded and clipped; through float16, as model2vec does it, for the same integers."""
     half = values.astype(np.float16)
-    np.divide(half, scale, out=half)
+    if scale > 0:
+        np.divide(half, scale, out=half)
     return np.clip(np.rint(half), -127, 127).astype(np.int8)

@@ -20,6 +20,8 @@ __all__ = ["ModelFiles", "read_bytes", "read_folder"]
 _MATRIX_NAMES = ("embeddings", "0", "embedding.weight")
 _TENSOR_NAMES = (*_MATRIX_NAMES, "weights", "mapping")
 _DTYPE_NAMES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I8": "int8"}
+# What NumPy sees as integers, being without these types.
+_NO_INTEGERS = ("BF16", "BOOL")
 
 
 class ModelFiles(NamedTuple):
@@ -48,13 +50,13 @@ def read_folder(folder: Path) -> ModelFiles:
         ModelFormatError: a file holds something else than it should.
     """
     layout = require_layout(folder)
-    config = _parse_object(_read_text(folder / layout.config), str(folder / layout.config))
+    config = _parse_config(_read_text(folder / layout.config), str(folder / layout.config))
     normalize = _flag(config, "normalize", str(folder / layout.config))
     if normalize is None:
         normalize = _lists_normalize(folder / layout.modules) if layout.sentence_transformers else True
     tokenizer = parse_tokenizer(_read_text(folder / layout.tokenizer), str(folder / layout.tokenizer))
     path = folder / layout.tensors
-    return ModelFiles(config, tokenizer, _table(map_tensors(path, _TENSOR_NAMES), tokenizer, str(path)), normalize, folder)
+    return ModelFiles(config, tokenizer, _table(map_tensors(path, _TENSOR_NAMES, _MATRIX_NAMES), tokenizer, str(path)), normalize, folder)
 
 
 def read_bytes(tokenizer: bytes, model: bytes, config: bytes) -> ModelFiles:
@@ -63,18 +65,19 @@ def read_bytes(tokenizer: bytes, model: bytes, config: bytes) -> ModelFiles:
     Raises:
         ModelFormatError: one of them holds something else than it should.
     """
-    parsed_config = _parse_object(_decode(config, "config"), "config")
+    parsed_config = _parse_config(_decode(config, "config"), "config")
     normalize = _flag(parsed_config, "normalize", "config")
     parsed_tokenizer = parse_tokenizer(_decode(tokenizer, "tokenizer"), "tokenizer")
-    tensors = parse_tensors(np.frombuffer(model, np.uint8), _TENSOR_NAMES, "model")
+    tensors = parse_tensors(np.frombuffer(model, np.uint8), _TENSOR_NAMES, "model", _MATRIX_NAMES)
     return ModelFiles(parsed_config, parsed_tokenizer, _table(tensors, parsed_tokenizer, "model"), normalize is not False, None)
 
 
 def _table(tensors: dict[str, Tensor], tokenizer: TokenizerSpec, source: str) -> EmbeddingTable:
     """The embedding table of a file's tensors."""
-    matrix = next((tensors[name] for name in _MATRIX_NAMES if name in tensors), None)
-    if matrix is None:
-        raise ModelFormatError(f"{source}: no embedding matrix: expected a tensor named one of {', '.join(_MATRIX_NAMES)}")
+    matrix = next(tensors[name] for name in _MATRIX_NAMES if name in tensors)
+    for name, expected in (("weights", "float64, float32 or float16"), ("mapping", "integers")):
+        if name in tensors and tensors[name].dtype in _NO_INTEGERS:
+            raise ModelFormatError(f"{source}: {name} is {_DTYPE_NAMES.get(tensors[name].dtype, 'bool')}, expected {expected}")
     weights, mapping = (tensors[name].array if name in tensors else None for name in ("weights", "mapping"))
     return make_table(matrix.array, _DTYPE_NAMES.get(matrix.dtype, matrix.dtype), weights, mapping, size=tokenizer.size, source=source)
 
@@ -118,8 +121,11 @@ def _parse(text: str, source: str) -> Any:
         raise ModelFormatError(f"{source}: not JSON: {error}") from None
 
 
-def _parse_object(text: str, source: str) -> dict[str, Any]:
-    parsed = _parse(text, source)
-    if not isinstance(parsed, dict):
-        raise ModelFormatError(f"{source}: a JSON {type(parsed).__name__}, expected an object")
-    return parsed
+def _parse_config(text: str, source: str) -> dict[str, Any]:
+    config = _parse(text, source)
+    if not isinstance(config, dict):
+        raise ModelFormatError(f"{source}: a JSON {type(config).__name__}, expected an object")
+    max_length = config.get("max_length")
+    if max_length is not None and (type(max_length) is not int or max_length < 1):
+        raise ModelFormatError(f"{source}: 'max_length' is {max_length!r:.80}, expected null or an integer of 1 or more")
+    return config

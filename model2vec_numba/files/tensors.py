@@ -23,6 +23,7 @@ __all__ = ["Tensor", "map_tensors", "parse_tensors"]
 
 _LENGTH_BYTES = 8
 _MAX_HEADER_BYTES = 100_000_000  # the format's own limit
+_MAX_RANK = 8  # of the tensors that are looked at; keeps every number below of a size that can be printed
 
 # NumPy has no bfloat16: its bits are kept as uint16.
 _NUMPY_DTYPES = {
@@ -54,12 +55,12 @@ class Tensor(NamedTuple):
     array: NDArray[Any]
 
 
-def map_tensors(path: Path, names: Collection[str]) -> dict[str, Tensor]:
+def map_tensors(path: Path, names: Collection[str], required: Collection[str] = ()) -> dict[str, Tensor]:
     """Map a safetensors file into memory and return those of its tensors that are among `names`. Nothing but the header is read.
 
     Raises:
         ModelNotFoundError: the file cannot be opened.
-        ModelFormatError: the file is not whole, or not a safetensors file.
+        ModelFormatError: the file is not whole, or not a safetensors file, or has none of the `required` tensors.
     """
     try:
         with path.open("rb") as file:
@@ -69,16 +70,17 @@ def map_tensors(path: Path, names: Collection[str]) -> dict[str, Tensor]:
             buffer = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
     except OSError as error:
         raise ModelNotFoundError(f"{path}: cannot be opened: {error.strerror or error}") from error
-    return parse_tensors(buffer, names, str(path))
+    return parse_tensors(buffer, names, str(path), required)
 
 
-def parse_tensors(buffer: NDArray[np.uint8], names: Collection[str], source: str) -> dict[str, Tensor]:
+def parse_tensors(buffer: NDArray[np.uint8], names: Collection[str], source: str, required: Collection[str] = ()) -> dict[str, Tensor]:
     """Those tensors of a safetensors file in memory that are among `names`, as views of `buffer`, by name.
 
     Args:
         buffer: uint8, the file's bytes.
         names: the tensors to return; one that the file lacks is left out.
         source: what to call the file in an error.
+        required: names of which the file must have at least one; empty if it need not.
 
     Raises:
         ModelFormatError: naming what does not fit.
@@ -97,6 +99,9 @@ def parse_tensors(buffer: NDArray[np.uint8], names: Collection[str], source: str
         raise ModelFormatError(f"{source}: the safetensors header is not JSON: {error}") from error
     if not isinstance(header, dict):
         raise ModelFormatError(f"{source}: the safetensors header is a JSON {type(header).__name__}, expected an object")
+    if required and not any(name in header for name in required):
+        found = ", ".join(repr(name) for name in header if name != "__metadata__") or "no tensors"
+        raise ModelFormatError(f"{source}: holds {found:.200}, expected a tensor named one of {', '.join(required)}")
     body = buffer[start:]
     return {name: _view(body, name, entry, source) for name, entry in header.items() if name in names}
 
@@ -108,10 +113,13 @@ def _view(body: NDArray[np.uint8], name: str, entry: Any, source: str) -> Tensor
     except (KeyError, TypeError, ValueError):
         raise ModelFormatError(f"{where}: header entry {entry!r:.200}, expected dtype, shape and two data_offsets") from None
     if not isinstance(dtype, str) or dtype not in _NUMPY_DTYPES:
-        raise ModelFormatError(f"{where}: dtype {dtype!r}, expected one of {', '.join(_NUMPY_DTYPES)}")
-    numbers = [*shape, begin, end] if isinstance(shape, list) else [None]
+        raise ModelFormatError(f"{where}: dtype {dtype!r:.80}, expected one of {', '.join(_NUMPY_DTYPES)}")
+    numbers = [*shape, begin, end] if isinstance(shape, list) and len(shape) <= _MAX_RANK else [None]
     if not all(type(number) is int and 0 <= number < 2**63 for number in numbers):
-        raise ModelFormatError(f"{where}: shape {shape!r} and data_offsets {[begin, end]!r}, expected integers that are not negative")
+        raise ModelFormatError(
+            f"{where}: shape {shape!r:.200} and data_offsets {[begin, end]!r:.200}, expected integers that are not negative, "
+            f"and at most {_MAX_RANK} dimensions"
+        )
     numpy_dtype = np.dtype(_NUMPY_DTYPES[dtype])
     expected = math.prod(shape) * numpy_dtype.itemsize
     if end - begin != expected:
@@ -120,8 +128,8 @@ def _view(body: NDArray[np.uint8], name: str, entry: Any, source: str) -> Tensor
         raise ModelFormatError(f"{where}: ends at byte {end} of {len(body)} bytes of data: the file is truncated")
     try:
         array = body[begin:end].view(numpy_dtype).reshape(shape)
-    except ValueError as error:  # more dimensions, or larger ones, than NumPy has room for
-        raise ModelFormatError(f"{where}: shape {shape!r:.200}: {error}") from None
+    except ValueError as error:  # dimensions larger than NumPy has room for, beside one of zero
+        raise ModelFormatError(f"{where}: shape {shape}: {error}") from None
     # Old writers do not align the data, and compiled code wants it aligned and in the machine's order. For every file of today no copy is made.
     array = np.require(array, numpy_dtype.newbyteorder("="), "CA")
     array.flags.writeable = False

@@ -5,16 +5,25 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from model2vec_numba.pooling.kernels import gather_rows, pool_texts
+from model2vec_numba.pooling.kernels import gather_rows, pool_parallel, pool_texts
 from model2vec_numba.pooling.table import EmbeddingTable, make_table
+from model2vec_numba.threads import segments, threads
 from model2vec_numba.tokenization import TokenBatch
 
 __all__ = ["EmbeddingTable", "make_table", "pool", "rows"]
 
+# Fewer tokens are pooled before the threads have started.
+_PARALLEL_TOKENS = 2048
+
 
 def pool(table: EmbeddingTable, tokens: TokenBatch, normalize: bool, out: NDArray[np.float32]) -> None:
-    """Write the vector of each text of `tokens` to its row of `out`, float32 of shape (len(tokens.offsets) - 1, dim)."""
-    pool_texts(table.elements, table.weights, table.mapping, tokens.ids, tokens.offsets, normalize, out)
+    """Write the vector of each text of `tokens` to its row of `out`, float32 of shape (len(tokens), dim)."""
+    arguments = (table.elements, table.weights, table.mapping, tokens.ids, tokens.offsets, normalize)
+    with threads(len(tokens.ids), _PARALLEL_TOKENS) as count:
+        if count == 1:
+            pool_texts(*arguments, 0, len(tokens), out)
+        else:
+            pool_parallel(*arguments, segments(tokens.offsets, count), out)
 
 
 def rows(table: EmbeddingTable, ids: NDArray[np.int32]) -> NDArray[np.float32]:

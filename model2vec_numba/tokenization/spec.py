@@ -48,6 +48,11 @@ class TokenizerSpec:
         return tokenizer
 
     @cached_property
+    def skeleton(self) -> Tokenizer:
+        """The library's tokeniser without the vocabulary, quick to make: for what it knows of normalising and pre-tokenising."""
+        return Tokenizer.from_str(json.dumps({**self.parts, "model": {**self.parts["model"], "vocab": {}}, "added_tokens": []}))
+
+    @cached_property
     def vocabulary(self) -> dict[str, int]:
         """Token to id, the added tokens among them, as the library has it."""
         return self.library.get_vocab(with_added_tokens=True)

@@ -1,0 +1,17 @@
+"""Benchmarks: this package and its peers, on the same texts, in the same run, with one thread each.
+
+Libraries read the number of their threads when they are loaded. This module comes before all of them, so it is set here.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+if "numpy" in sys.modules or "tokenizers" in sys.modules:
+    raise RuntimeError("run the benchmarks by themselves: a library was loaded before its threads could be limited to one")
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+for _name in ("RAYON_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_name] = "1"
+# No peer asks the network for anything.
+os.environ["HF_HUB_OFFLINE"] = "1"

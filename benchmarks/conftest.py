@@ -1,0 +1,88 @@
+"""The benchmarks' options and fixtures, and the table that closes a run."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import model2vec
+import numba
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+import model2vec_numba
+from benchmarks.corpora import corpus_from_file, default_corpora
+from benchmarks.pairs import PairResult, PairTimer, markdown_table
+from model2vec_numba import StaticModel
+
+_DEFAULT_MODEL = Path(model2vec_numba.__file__).parent / "default_model"
+_RESULTS = pytest.StashKey[list[PairResult]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("model2vec-numba")
+    group.addoption(
+        "--text", type=Path, action="append", metavar="FILE", help="UTF-8 text to use, one text a line, instead of the default texts"
+    )
+    group.addoption("--paragraphs", action="store_true", help="split the files of --text on blank lines, not on every line")
+    group.addoption("--model", type=Path, action="append", metavar="FOLDER", help="a model to use instead of the bundled one")
+    group.addoption("--limit", type=int, metavar="N", help="use only the first N texts of each corpus")
+    group.addoption("--rounds", type=int, metavar="N", help="time N rounds of each case, not as many as take five seconds")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_RESULTS] = []
+
+
+def pytest_report_header() -> list[str]:
+    packages = ", ".join(f"{name} {version(name)}" for name in ("model2vec-numba", "model2vec", "numba", "numpy", "tokenizers"))
+    return [f"benchmarks: one thread, {platform.machine()}, {packages}"]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    config = metafunc.config
+    if "corpus" in metafunc.fixturenames:
+        files: list[Path] = config.getoption("--text") or []
+        corpora = [corpus_from_file(path, config.getoption("--paragraphs")) for path in files] or list(default_corpora())
+        limited = [corpus.limited(config.getoption("--limit")) for corpus in corpora]
+        metafunc.parametrize("corpus", limited, ids=[corpus.name for corpus in limited])
+    if "folder" in metafunc.fixturenames:
+        folders = config.getoption("--model") or [_DEFAULT_MODEL]
+        metafunc.parametrize("folder", folders, ids=[folder.name for folder in folders], scope="session")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if results := config.stash[_RESULTS]:
+        terminalreporter.section("this package and its peers, one thread, in turns")
+        for line in markdown_table(results):
+            terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """numba's kernels use one thread, as the peers do."""
+    threads = numba.get_num_threads()
+    numba.set_num_threads(1)
+    yield
+    numba.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def ours(folder: Path) -> StaticModel:
+    """The model, loaded by this package."""
+    return StaticModel.from_pretrained(folder)
+
+
+@pytest.fixture(scope="session")
+def theirs(folder: Path) -> model2vec.StaticModel:
+    """The same model, loaded by model2vec."""
+    return model2vec.StaticModel.from_pretrained(folder)
+
+
+@pytest.fixture
+def pair(request: pytest.FixtureRequest, benchmark: BenchmarkFixture) -> PairTimer:
+    """Times this package against a peer."""
+    case = request.node.name.removeprefix("test_")
+    return PairTimer(benchmark, case, request.config.getoption("--rounds"), request.config.stash[_RESULTS].append)

@@ -1,0 +1,66 @@
+"""The texts: some that every machine has, and those of the files that the command line names."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+__all__ = ["Corpus", "corpus_from_file", "default_corpora"]
+
+# Every script that a few of CLDR's locales are written in, and some languages whose Latin letters carry marks.
+# fmt: off
+_LOCALES = (
+    "am", "ar", "bn", "de", "el", "en", "fr", "gu", "he", "hi", "hy", "ja", "ka", "km", "ko",
+    "lo", "ml", "my", "pa", "pl", "ru", "si", "ta", "te", "th", "tr", "uk", "vi", "zh", "zh_Hant",
+)
+# fmt: on
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Texts under a name."""
+
+    name: str
+    texts: list[str]
+
+    @cached_property
+    def size(self) -> int:
+        """The number of bytes of all texts, as UTF-8."""
+        return sum(len(text.encode()) for text in self.texts)
+
+    def limited(self, count: int | None) -> Corpus:
+        """The corpus of the first `count` texts, or the whole one for ``None``."""
+        return Corpus(self.name, self.texts[:count])
+
+
+def default_corpora() -> Iterator[Corpus]:
+    """English prose and names in thirty languages, from packages. The prose differs a little between Python versions."""
+    from pydoc_data.topics import topics
+
+    from babel import Locale
+
+    prose = "\n\n".join(topics[name] for name in sorted(topics))
+    yield Corpus("prose-paragraphs", _paragraphs(prose))
+    yield Corpus("prose-lines", _lines(prose))
+    locales = [Locale.parse(name) for name in _LOCALES]
+    # The languages take turns, so that no batch is of one script alone, and a limited corpus has them all.
+    names = itertools.zip_longest(*([*locale.languages.values(), *locale.territories.values()] for locale in locales))
+    yield Corpus("names-30-languages", [name for group in names for name in group if name])
+
+
+def corpus_from_file(path: Path, paragraphs: bool) -> Corpus:
+    """The lines of a file of UTF-8 text that are not blank, or its paragraphs, which blank lines divide."""
+    text = path.read_text(encoding="utf-8-sig")
+    return Corpus(f"{path.stem}-{'paragraphs' if paragraphs else 'lines'}", _paragraphs(text) if paragraphs else _lines(text))
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.split("\n") if line.strip()]
+
+
+def _paragraphs(text: str) -> list[str]:
+    blocks = itertools.groupby(text.split("\n"), key=lambda line: bool(line.strip()))
+    return ["\n".join(lines) for filled, lines in blocks if filled]

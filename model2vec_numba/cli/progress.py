@@ -1,0 +1,27 @@
+"""A progress bar on standard error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+__all__ = ["progress"]
+
+# Work that is done by then has no bar.
+_DELAY_SECONDS = 0.5
+
+
+@contextmanager
+def progress(total: int, *, show: bool) -> Iterator[Callable[[int], object]]:
+    """Give a function to call with the number of texts just done. It moves a bar if standard error is a terminal and tqdm is installed."""
+    if show and sys.stderr.isatty():
+        try:
+            from tqdm import tqdm
+        except ModuleNotFoundError:
+            pass
+        else:
+            with tqdm(total=total, unit=" texts", unit_scale=True, delay=_DELAY_SECONDS) as bar:
+                yield bar.update
+            return
+    yield lambda _: None

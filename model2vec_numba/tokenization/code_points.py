@@ -1,0 +1,159 @@
+"""What a tokenizer's normaliser and pre-tokeniser make of each code point, learnt from the installed `tokenizers` library.
+
+The tables hold what the library answered, so they cannot disagree with it, whichever version of Unicode it follows. They are learnt in pages
+of 256 code points when a text first needs them: all 4,352 pages would take seconds, and a text needs a few.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers.normalizers import NFD, Normalizer
+from tokenizers.pre_tokenizers import PreTokenizer
+
+__all__ = [
+    "CANNOT_VOUCH",
+    "DROP",
+    "ISOLATE",
+    "LONG_WORD",
+    "NONSTARTER",
+    "PAGE_COUNT",
+    "SPACE",
+    "UNLEARNT",
+    "WORD",
+    "CodePointTable",
+]
+
+# What a code point does to the text; the lowest four bits of its entry.
+UNLEARNT = 0
+DROP = 1  # it leaves nothing
+SPACE = 2  # it ends a word
+WORD = 3  # it adds bytes to the word
+ISOLATE = 4  # it ends a word and is one itself
+LONG_WORD = 5  # like WORD, with more bytes than an entry has room for
+NONSTARTER = 6  # like WORD, but next to another of its kind the order may change (Unicode's canonical ordering)
+CANNOT_VOUCH = 7  # what it does is more than an entry can say
+
+PAGE_COUNT = 0x110000 >> 8
+_SURROGATES = range(0xD800, 0xE000)
+_INLINE_BYTES = 6
+_LONG_BYTES = 15
+_POOL_BYTES = 1 << 20
+# Stands between probes. It must come through the normaliser alone and unchanged, and must not combine with anything.
+_FENCE = "|"
+
+
+class CodePointTable:
+    """Per code point, what a normaliser followed by a pre-tokeniser does with it.
+
+    For normalisers that treat each code point by itself, but for canonical ordering, and pre-tokenisers that class each one by itself, as
+    `BertNormalizer` and `BertPreTokenizer` do.
+
+    Attributes:
+        entries: uint64, shape (0x110000,). Bits 0 to 3 hold the kind, bits 4 to 7 the number of UTF-8 bytes that it becomes, bits 8 to 15 the
+            number of code points that these are, bits 16 to 63 the bytes themselves, the first lowest; or, for a `LONG_WORD`, their place in
+            `pool`.
+        pool: uint8, the bytes of the long ones, at most 15 each. It never moves: compiled code in another thread may be reading it.
+    """
+
+    def __init__(self, normalizer: Normalizer, pre_tokenizer: PreTokenizer, *, decomposes: bool) -> None:
+        """`decomposes`: whether the normaliser applies NFD, and with it canonical ordering."""
+        self._normalizer = normalizer
+        self._pre_tokenizer = pre_tokenizer
+        self._decomposes = decomposes
+        self._lock = threading.Lock()
+        self._pool_used = 0
+        # Nine megabytes of address space, of which the system provides only the pages that are written.
+        self.entries: NDArray[np.uint64] = np.zeros(PAGE_COUNT << 8, np.uint64)
+        self.pool: NDArray[np.uint8] = np.zeros(_POOL_BYTES, np.uint8)
+        self._learn_page(0)
+
+    def learn(self, missing: NDArray[np.uint8]) -> bool:
+        """Learn the pages at which `missing`, of shape (PAGE_COUNT,), is not 0, and say whether there were any."""
+        pages = np.flatnonzero(missing)
+        with self._lock:
+            for page in pages:
+                # Another thread may have been here meanwhile.
+                if not self.entries[page << 8 | 0xFF]:
+                    self._learn_page(int(page))
+        return len(pages) > 0
+
+    def _learn_page(self, page: int) -> None:
+        code_points = [c for c in range(page << 8, (page + 1) << 8) if c not in _SURROGATES]
+        results = _apart(self._normalizer, list(map(chr, code_points)))
+        characters = sorted(set().union(*results))
+        kinds = self._classes(characters)
+        unsettled = _nonstarters(characters) if self._decomposes else set()
+        for code_point, result in zip(code_points, results, strict=True):
+            self.entries[code_point] = self._entry(code_point, result, kinds, unsettled)
+
+    def _entry(self, code_point: int, result: str, kinds: dict[str, int], nonstarters: set[str]) -> int:
+        """The entry of a code point that the normaliser turns into `result`."""
+        spaced = [character for character in result if kinds[character] == SPACE]
+        solid = [character for character in result if kinds[character] != SPACE]
+        text = "".join(solid)
+        encoded = text.encode("utf-8")
+        # Compiled code relies on a code point becoming no more code points than it has bytes, and pads words with NUL.
+        if "\0" in text or len(solid) > len(chr(code_point).encode("utf-8")) or len(encoded) > _LONG_BYTES:
+            return CANNOT_VOUCH
+        if not solid:
+            return SPACE if spaced else DROP
+        if len(solid) == 1 and (kinds[text] == ISOLATE or (result[0] != text and result[-1] != text)):
+            kind = ISOLATE
+        elif spaced or any(kinds[character] != WORD for character in solid):
+            return CANNOT_VOUCH
+        elif nonstarters.isdisjoint(solid):
+            kind = WORD
+        elif len(solid) == 1:
+            kind = NONSTARTER
+        else:
+            return CANNOT_VOUCH
+        payload = int.from_bytes(encoded, "little")
+        if len(encoded) > _INLINE_BYTES:
+            if kind != WORD or self._pool_used + 2 * _LONG_BYTES > _POOL_BYTES:
+                return CANNOT_VOUCH
+            kind, payload = LONG_WORD, self._pool_used
+            self.pool[payload : payload + len(encoded)] = np.frombuffer(encoded, np.uint8)
+            self._pool_used += len(encoded)
+        return payload << 16 | len(solid) << 8 | len(encoded) << 4 | kind
+
+    def _classes(self, characters: list[str]) -> dict[str, int]:
+        """What the pre-tokeniser takes each character for: `SPACE`, `ISOLATE` or `WORD`."""
+        # Each character stands between two letters: a piece of its own if it is isolated, in no piece if it is a space.
+        pieces = self._pre_tokenizer.pre_tokenize_str("".join(f"a{character}a " for character in characters))
+        covered = {first: last - first for _, (first, last) in pieces}
+        classes = {}
+        for index, character in enumerate(characters):
+            if covered.get(4 * index) == 3:
+                classes[character] = WORD
+            else:
+                classes[character] = ISOLATE if covered.get(4 * index + 1) == 1 else SPACE
+        return classes
+
+
+def _apart(normalizer: Normalizer, texts: list[str]) -> list[str]:
+    """What the normaliser makes of each text by itself, in one call."""
+    results: list[str] = normalizer.normalize_str(_FENCE + _FENCE.join(texts) + _FENCE)[1:-1].split(_FENCE)
+    if len(results) == len(texts):
+        return results
+    return [normalizer.normalize_str(text) for text in texts]
+
+
+def _nonstarters(characters: Iterable[str]) -> set[str]:
+    """The characters that canonical ordering may move: those of a combining class other than 0.
+
+    A class is found by the company it keeps: next to U+0334, of the lowest class, or U+0345, of the highest, every one of them moves (those
+    two themselves, and their like, next to the other).
+    """
+    characters = list(characters)
+    probes = [probe for c in characters for probe in (c, f"{c}\u0334", f"\u0345{c}")]
+    answers = _apart(NFD(), [f"a{probe}" for probe in probes])
+    alone, before, after = answers[0::3], answers[1::3], answers[2::3]
+    return {
+        c
+        for c, plain, low, high in zip(characters, alone, before, after, strict=True)
+        if low != f"{plain}\u0334" or high != f"a\u0345{plain[1:]}"
+    }

@@ -1,0 +1,137 @@
+"""WordPiece's vocabulary as arrays: a hash table of whole words, and a trie for the pieces of those that are not in it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from model2vec_numba.tokenization.words import load_word, word_mask
+
+__all__ = ["ABSENT", "CONTINUING", "INITIAL", "WordPieceVocabulary", "build_vocabulary", "find_child", "find_word"]
+
+ABSENT = np.int32(-1)
+# The trie's roots: of tokens as they are, for the beginning of a word, and of those that continue one, less the prefix.
+INITIAL = 1
+CONTINUING = 2
+
+_KEY_BYTES = 16
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+_MIX_REST = np.uint64(0xC2B2AE3D27D4EB4F)
+
+
+class WordPieceVocabulary(NamedTuple):
+    """Arrays that compiled code searches; both are open-addressing hash tables with linear probing, their lengths powers of two.
+
+    Attributes:
+        words: uint64, shape (slots, 4): the tokens of at most 16 bytes. A row is the bytes, padded with NULs, as two words, then one more than
+            the id (0: an empty slot), then nothing.
+        trie: int64, shape (slots, 2): the edges of a trie over the bytes of all tokens. A row is ``node << 8 | byte`` (0: an empty slot), then
+            ``child << 32 | id + 1``, the id being that of the token that ends at the child (0 + what: none does).
+    """
+
+    words: NDArray[np.uint64]
+    trie: NDArray[np.int64]
+
+
+def build_vocabulary(tokens: list[bytes], ids: NDArray[np.int32], prefix: bytes) -> WordPieceVocabulary:
+    """Build the arrays for tokens, UTF-8 and without NULs, with their ids; those that begin with `prefix` continue a word."""
+    lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
+    offsets = np.zeros(len(tokens) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    data = np.frombuffer(b"".join([*tokens, bytes(_KEY_BYTES)]), np.uint8)
+    continues = np.fromiter((token.startswith(prefix) for token in tokens), np.bool_, len(tokens))
+    words = np.zeros((_slots(int(np.count_nonzero(lengths <= _KEY_BYTES))), 4), np.uint64)
+    _fill_words(data, offsets, ids, words)
+    # Tokens share about half of their bytes' nodes with others; if these share less, a second, larger try is cheap.
+    slots = _slots(int(offsets[-1]) // 2)
+    while True:
+        trie = np.zeros((slots, 2), np.int64)
+        if _fill_trie(data, offsets, ids, continues, len(prefix), trie):
+            return WordPieceVocabulary(words, trie)
+        slots *= 2
+
+
+def _slots(entries: int) -> int:
+    """A power of two that leaves at least half of the slots empty."""
+    return 1 << max(4, (2 * entries).bit_length())
+
+
+@njit(inline="always")
+def _first_slot(first: np.uint64, rest: np.uint64, slots: int) -> int:
+    mixed = (first ^ (rest * _MIX_REST)) * _MIX
+    return np.int64((mixed >> np.uint64(32)) & np.uint64(slots - 1))
+
+
+@njit(inline="always")
+def find_word(words: NDArray[np.uint64], first: np.uint64, rest: np.uint64) -> int:
+    """The id of the token whose bytes, padded with NULs, are these two words; `ABSENT` if there is none."""
+    last_slot = len(words) - 1
+    slot = _first_slot(first, rest, len(words))
+    while words[slot, 2] != 0:
+        if words[slot, 0] == first and words[slot, 1] == rest:
+            return np.int32(words[slot, 2]) - np.int32(1)
+        slot = (slot + 1) & last_slot
+    return ABSENT
+
+
+@njit(inline="always")
+def find_child(trie: NDArray[np.int64], node: int, byte: int) -> int:
+    """``child << 32 | id + 1`` for the edge of `byte` from `node`; 0 if there is none."""
+    key = node << 8 | byte
+    last_slot = len(trie) - 1
+    slot = _first_slot(np.uint64(key), np.uint64(0), len(trie))
+    while trie[slot, 0] != 0:
+        if trie[slot, 0] == key:
+            return trie[slot, 1]
+        slot = (slot + 1) & last_slot
+    return 0
+
+
+@njit(nogil=True, cache=True)
+def _fill_words(data: NDArray[np.uint8], offsets: NDArray[np.int64], ids: NDArray[np.int32], words: NDArray[np.uint64]) -> None:
+    for token in range(len(ids)):
+        begin, length = offsets[token], offsets[token + 1] - offsets[token]
+        if length > _KEY_BYTES:
+            continue
+        first = load_word(data, begin) & word_mask(length)
+        rest = load_word(data, begin + 8) & word_mask(max(length - 8, 0))
+        slot = _first_slot(first, rest, len(words))
+        while words[slot, 2] != 0:
+            slot = (slot + 1) & (len(words) - 1)
+        words[slot, 0], words[slot, 1], words[slot, 2] = first, rest, np.uint64(ids[token]) + np.uint64(1)
+
+
+@njit(nogil=True, cache=True)
+def _fill_trie(
+    data: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    ids: NDArray[np.int32],
+    continues: NDArray[np.bool_],
+    prefix_length: int,
+    trie: NDArray[np.int64],
+) -> bool:
+    """Fill the empty trie; false if it would be more than half full."""
+    nodes = CONTINUING
+    for token in range(len(ids)):
+        for continuing in range(2):
+            if continuing and not continues[token]:
+                continue
+            node = CONTINUING if continuing else INITIAL
+            begin = offsets[token] + (prefix_length if continuing else 0)
+            for at in range(begin, offsets[token + 1]):
+                key = node << 8 | data[at]
+                slot = _first_slot(np.uint64(key), np.uint64(0), len(trie))
+                while trie[slot, 0] != 0 and trie[slot, 0] != key:
+                    slot = (slot + 1) & (len(trie) - 1)
+                if trie[slot, 0] == 0:
+                    nodes += 1
+                    if 2 * nodes > len(trie):
+                        return False
+                    trie[slot, 0], trie[slot, 1] = key, nodes << 32
+                if at + 1 == offsets[token + 1]:
+                    trie[slot, 1] |= np.int64(ids[token]) + 1
+                node = trie[slot, 1] >> 32
+    return True

@@ -1,0 +1,82 @@
+"""The slow and obvious equivalent of the package: SPEC.md in a few lines of `tokenizers` and NumPy, summed in float64."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from model2vec import StaticModel as PeerModel
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+__all__ = ["TOLERANCE", "Reference", "assert_close", "peer_model"]
+
+# SPEC.md's "How close": absolute, on normalised vectors.
+TOLERANCE = 2e-6
+
+
+class Reference:
+    """A model that computes what SPEC.md says, slowly.
+
+    Args:
+        tokenizer: as it lies in `tokenizer.json`.
+        tensors: `embeddings`, and maybe `weights` and `mapping`.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, tensors: Mapping[str, NDArray[Any]]) -> None:
+        self.tokenizer = Tokenizer.from_str(tokenizer.to_str())
+        self.tokenizer.no_truncation()
+        self.tokenizer.no_padding()
+        self.matrix = np.asarray(tensors["embeddings"]).astype(np.float64)
+        vocabulary = self.tokenizer.get_vocab()
+        self.weights = tensors.get("weights", np.ones(max(vocabulary.values()) + 1)).astype(np.float64)
+        self.mapping = tensors.get("mapping", np.arange(max(vocabulary.values()) + 1)).astype(np.int64)
+        model = json.loads(self.tokenizer.to_str())["model"]
+        self.unknown = model["unk_id"] if "unk_id" in model else vocabulary.get(model.get("unk_token"))
+        self.median_token_length = int(np.median([len(token) for token in vocabulary]))
+
+    def raw_ids(self, texts: Sequence[str], max_length: int | None) -> list[list[int]]:
+        """The ids of each text, cut in characters, unknown ones among them, before anything else."""
+        end = None if max_length is None else max_length * self.median_token_length
+        return [encoding.ids for encoding in self.tokenizer.encode_batch([text[:end] for text in texts], add_special_tokens=False)]
+
+    def ids(self, texts: Sequence[str], max_length: int | None) -> list[list[int]]:
+        """The ids of each text: unknown ones dropped, then cut."""
+        return [[i for i in ids if i != self.unknown][:max_length] for ids in self.raw_ids(texts, max_length)]
+
+    def peer_agrees(self, texts: Sequence[str], max_length: int | None) -> NDArray[np.bool_]:
+        """For which texts model2vec 0.10, which cuts before it drops unknown ids, has the same ids by its own rules."""
+        cut_first = [[i for i in ids[:max_length] if i != self.unknown] for ids in self.raw_ids(texts, max_length)]
+        return np.array([a == b for a, b in zip(cut_first, self.ids(texts, max_length), strict=True)], bool)
+
+    def rows(self, ids: Sequence[int]) -> NDArray[np.float64]:
+        """The weighted row of each id."""
+        return self.weights[ids, None] * self.matrix[self.mapping[ids]] if len(ids) else np.zeros((0, self.matrix.shape[1]))
+
+    def pool(self, ids: Sequence[int], normalize: bool) -> NDArray[np.float64]:
+        """The vector of one text's ids."""
+        vector = self.rows(ids).mean(axis=0) if len(ids) else np.zeros(self.matrix.shape[1])
+        norm = np.linalg.norm(vector)
+        return vector / norm if normalize and norm > 0 else vector
+
+    def encode(self, texts: Sequence[str], max_length: int | None = 512, normalize: bool = True) -> NDArray[np.float64]:
+        """The vectors of texts."""
+        return np.array([self.pool(ids, normalize) for ids in self.ids(texts, max_length)]).reshape(len(texts), self.matrix.shape[1])
+
+
+def peer_model(tokenizer: Tokenizer, tensors: Mapping[str, NDArray[Any]], normalize: bool = True) -> PeerModel:
+    """Python model2vec on the same stored values, widened to float64: its float32 sums over long texts are less exact than the tolerance."""
+    matrix = np.asarray(tensors["embeddings"]).astype(np.float64)
+    weights, mapping = tensors.get("weights"), tensors.get("mapping")
+    return PeerModel(matrix, tokenizer, weights=weights, token_mapping=mapping, normalize=normalize)
+
+
+def assert_close(found: NDArray[Any], expected: NDArray[Any], what: str = "") -> None:
+    """Assert that vectors are within SPEC.md's tolerance, relative to the largest value where that is above 1 (un-normalised int8)."""
+    assert found.shape == expected.shape, what
+    assert np.isfinite(found).all(), what
+    scale = np.maximum(1, np.abs(expected).max(axis=-1, keepdims=True, initial=0))
+    error = (np.abs(found.astype(np.float64) - expected) / scale).max(initial=0)
+    assert error <= TOLERANCE, f"{what}: off by {error:.3g}"

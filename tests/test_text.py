@@ -1,0 +1,130 @@
+"""Flatten: sentences to UTF-8 bytes and offsets, against plain Python."""
+
+from __future__ import annotations
+
+from collections import UserString
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from model2vec_numba import text as text_module
+from model2vec_numba.text import TextBatch, batches, check_sentences, flatten
+
+# Hypothesis's text has no surrogates; these characters make all lengths of UTF-8 likely.
+characters = st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("a\x00\x7f\x80\u07ff\u0800\uffff\U00010000\U0010ffff"))
+sentence_lists = st.lists(st.text(characters, max_size=12), max_size=12)
+
+
+def parts(batch: TextBatch) -> list[bytes]:
+    """The bytes of each text, as a reader of the arrays sees them."""
+    return [batch.data[begin:end].tobytes() for begin, end in zip(batch.offsets[:-1], batch.offsets[1:], strict=True)]
+
+
+@given(sentence_lists, st.none() | st.integers(0, 15))
+@example(["", "", ""], None)
+@example(["\u00e9" * 5, "abc", "\U0001f600\U0001f600"], 2)
+@example([], 3)
+def test_flatten(sentences: list[str], max_chars: int | None) -> None:
+    batch = flatten(sentences, max_chars)
+    assert parts(batch) == [sentence[:max_chars].encode() for sentence in sentences]
+    assert (batch.data.dtype, batch.offsets.dtype) == (np.uint8, np.int64)
+    assert batch.offsets[0] == 0
+    assert batch.offsets[-1] == len(batch.data)
+    assert len(batch) == len(sentences)
+    assert [batch.text(i) for i in range(len(batch))] == [sentence[:max_chars] for sentence in sentences]
+
+
+@given(
+    sentence_lists,
+    st.none() | st.integers(1, 15),
+    st.integers(1, 14),
+    st.integers(1, 40),
+)
+def test_batches(sentences: list[str], max_chars: int | None, batch_size: int, budget: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text_module, "_BATCH_CHARS", budget)
+        found = list(batches(sentences, max_chars, batch_size))
+    kept = [sentence[:max_chars] for sentence in sentences]
+    assert [part for batch in found for part in parts(batch)] == [sentence.encode() for sentence in kept]
+    for batch in found:
+        assert 1 <= len(batch) <= batch_size
+        # Within the budget of characters, unless one text alone is not.
+        assert len(batch) == 1 or sum(len(batch.text(i)) for i in range(len(batch))) <= budget
+
+
+def test_a_huge_batch_is_split() -> None:
+    long = "0123456789" * 30_000
+    found = list(batches([long] * 20 + ["short"] * 5 + [long * 10], None, 1000))
+    assert len(found) > 5
+    assert sum(map(len, found)) == 26
+    assert max(len(batch.data) for batch in found[:-1]) <= 1_500_000
+    assert parts(found[-1])[-1] == (long * 10).encode()
+    # What is cut off does not count.
+    assert len(list(batches([long] * 20, 10, 1000))) == 1
+
+
+def test_batches_are_made_when_they_are_asked_for() -> None:
+    made = batches(["fine", "fine", "bad \ud800"], None, 2)
+    assert len(next(made)) == 2
+    with pytest.raises(ValueError, match=r"sentences\[2\]"):
+        next(made)
+
+
+@given(sentence_lists, sentence_lists, st.text(characters, max_size=5), st.integers(0xD800, 0xDFFF), st.text(characters, max_size=5))
+def test_surrogates_are_named(before: list[str], after: list[str], head: str, surrogate: int, tail: str) -> None:
+    sentences = [*before, head + chr(surrogate) + tail, *after]
+    with pytest.raises(ValueError, match="surrogate") as raised:
+        flatten(sentences, first=100)
+    assert not isinstance(raised.value, UnicodeError)
+    message = str(raised.value)
+    assert f"sentences[{100 + len(before)}]" in message
+    assert f"U+{surrogate:04X}" in message
+    assert message.endswith(f"character {len(head)}")
+
+
+def test_surrogates_past_the_cut_are_not_read() -> None:
+    assert parts(flatten(["ab\udc80", "c"], 2)) == [b"ab", b"c"]
+
+
+def test_a_pair_of_surrogates_is_two_lone_ones() -> None:
+    with pytest.raises(ValueError, match=r"sentences\[1\].*U\+D83D at character 1$"):
+        flatten(["", "x\ud83d\ude00"])
+
+
+class Text(str):
+    """A subclass of str."""
+
+    __slots__ = ()
+
+
+def test_check_sentences_returns_what_it_got() -> None:
+    for sentences in (["a", "b"], ("a", "b"), [], (), [Text("a"), "b", np.str_("c")]):
+        assert check_sentences(sentences) is sentences
+    assert check_sentences(word for word in ("a", "b")) == ["a", "b"]
+    assert check_sentences({"a": 1, "b": 2}) == ["a", "b"]
+    assert check_sentences(np.array(["a", "b"])) == ["a", "b"]
+
+
+@given(sentence_lists, st.sampled_from([None, float("nan"), b"bytes", 7, ["nested"], UserString("not one"), np.bytes_(b"x")]), sentence_lists)
+def test_other_elements_are_named(before: list[str], culprit: Any, after: list[str]) -> None:
+    for sentences in ([*before, culprit, *after], (*before, culprit), iter([*before, culprit, None])):
+        with pytest.raises(TypeError) as raised:
+            check_sentences(sentences)
+        message = str(raised.value)
+        assert f"sentences[{len(before)}]" in message
+        assert type(culprit).__name__ in message
+
+
+@pytest.mark.parametrize("sentences", [b"bytes", bytearray(b"bytes"), None, 7, 1.5, object(), np.array("scalar")], ids=repr)
+def test_what_is_no_sequence_is_refused(sentences: Any) -> None:
+    with pytest.raises(TypeError):
+        check_sentences(sentences)
+
+
+def test_message_of_a_long_culprit_is_short() -> None:
+    with pytest.raises(TypeError) as raised:
+        check_sentences([b"x" * 100_000])  # type: ignore[list-item]
+    assert len(str(raised.value)) < 300
