@@ -23,9 +23,7 @@ _RESULTS = pytest.StashKey[list[PairResult]]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("model2vec-numba")
-    group.addoption(
-        "--text", type=Path, action="append", metavar="FILE", help="UTF-8 text to use, one text a line, instead of the default texts"
-    )
+    group.addoption("--text", type=Path, action="append", metavar="FILE", help="UTF-8 text to use, one text a line, instead of the default texts")
     group.addoption("--paragraphs", action="store_true", help="split the files of --text on blank lines, not on every line")
     group.addoption("--model", type=Path, action="append", metavar="FOLDER", help="a model to use instead of the bundled one")
     group.addoption("--limit", type=int, metavar="N", help="use only the first N texts of each corpus")

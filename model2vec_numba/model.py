@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, overload
 
@@ -15,10 +15,10 @@ from tokenizers import Tokenizer
 from model2vec_numba.errors import ModelFormatError, ModelNotFoundError
 from model2vec_numba.files.hub import fetch
 from model2vec_numba.files.reading import ModelFiles, read_bytes, read_folder
-from model2vec_numba.pooling import EmbeddingTable, make_table, pool, rows
+from model2vec_numba.pooling import make_table, pool, rows
 from model2vec_numba.quantization import quantize_table
 from model2vec_numba.text import TextBatch, batches, check_sentences
-from model2vec_numba.tokenization import TokenBatch, TokenizerSpec, choose_backend, parse_tokenizer
+from model2vec_numba.tokenization import TokenBatch, choose_backend, parse_tokenizer
 
 __all__ = ["StaticModel"]
 
@@ -219,7 +219,7 @@ class StaticModel:
             ValueError: a sentence cannot be UTF-8 (its position is named), or an argument is out of range.
         """
         if isinstance(sentences, str):
-            vector: NDArray[np.float32] = self.encode([sentences], max_length=max_length, normalize=normalize)[0]
+            vector: NDArray[np.float32] = self.encode([sentences], max_length=max_length, batch_size=batch_size, normalize=normalize)[0]
             return vector
         texts = check_sentences(sentences)
         out = np.empty((len(texts), self.dim), np.float32)
@@ -268,7 +268,7 @@ class StaticModel:
             TypeError, ValueError: as for `encode`.
         """
         if isinstance(sentences, str):
-            return self.encode_as_sequence([sentences], max_length=max_length)[0]
+            return self.encode_as_sequence([sentences], max_length=max_length, batch_size=batch_size)[0]
         texts = check_sentences(sentences)
         sequences: list[NDArray[np.float32]] = []
         for tokens in self._tokenized(texts, self._length(max_length), batch_size, show_progress_bar):
@@ -292,9 +292,7 @@ class StaticModel:
             for first, last in tokens.bounds()
         ]
 
-    def _tokenized(
-        self, sentences: "list[str] | tuple[str, ...]", max_length: int | None, batch_size: int, show_progress_bar: bool
-    ) -> Iterator[TokenBatch]:
+    def _tokenized(self, sentences: Sequence[str], max_length: int | None, batch_size: int, show_progress_bar: bool) -> Iterator[TokenBatch]:
         """Flatten and tokenise sentences batch by batch."""
         if not isinstance(batch_size, int) or batch_size < 1:
             raise ValueError(f"batch_size must be an integer of 1 or more, not {batch_size!r}")
@@ -365,7 +363,7 @@ class StaticModel:
 
     @property
     def tokenizer_backend(self) -> str:
-        """What tokenises: ``"tokenizers"`` where the library does."""
+        """What tokenises: ``"wordpiece"`` for this package's compiled tokeniser of BERT's pipeline, ``"tokenizers"`` for the library."""
         return self._backend.name
 
     @property

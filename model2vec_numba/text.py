@@ -57,7 +57,8 @@ def batches(sentences: Sequence[str], max_chars: int | None, batch_size: int) ->
     """
     for first in range(0, len(sentences), batch_size):
         group = sentences[first : first + batch_size]
-        ends = np.cumsum(np.fromiter(map(len, group), np.int64, len(group)).clip(max=max_chars))
+        lengths = np.fromiter(map(len, group), np.int64, len(group))
+        ends = np.cumsum(lengths if max_chars is None else np.minimum(lengths, max_chars))
         done = 0
         while done < len(group):
             budget = _BATCH_CHARS + (int(ends[done - 1]) if done else 0)

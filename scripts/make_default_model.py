@@ -105,9 +105,7 @@ def write(model: StaticModel, output: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Make the model and report the digest of each file."""
-    parser = argparse.ArgumentParser(
-        description=f"Distil {TEACHER} to the {DIMENSIONS}-dimensional {DTYPE} model that model2vec-numba carries."
-    )
+    parser = argparse.ArgumentParser(description=f"Distil {TEACHER} to the {DIMENSIONS}-dimensional {DTYPE} model that model2vec-numba carries.")
     parser.add_argument(
         "--output",
         type=Path,

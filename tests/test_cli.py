@@ -144,6 +144,12 @@ def test_npy_is_what_numpy_writes(call: Callable[..., Result], default_model: St
     assert Path("out.npy").read_bytes() == expected.getvalue()
 
 
+def test_safetensors_values_are_aligned(call: Callable[..., Result]) -> None:
+    for count in (1, 10, 100):
+        assert call("encode", *["text"] * count, "-o", "out.safetensors").code == 0
+        assert int.from_bytes(Path("out.safetensors").read_bytes()[:8], "little") % 8 == 0
+
+
 def test_json_lines_keep_any_text(call: Callable[..., Result]) -> None:
     texts = ['quote " backslash \\', "tab\tnew\nline", "\u2028 \u00e9 \U0001f600", ""]
     assert call("encode", *texts, "-o", "out.jsonl").code == 0
@@ -520,6 +526,23 @@ def test_named_pipes_are_written_to_as_they_are(call: Callable[..., Result], tin
     assert Path("pipe.npy").is_fifo()
 
 
+class Reluctant(io.FileIO):
+    """A file that takes three bytes at a time, and every other time none: what a pipe that does not block may do."""
+
+    refuses = True
+
+    def write(self, data: Any) -> int | None:  # type: ignore[override]  # typeshed has no None, which the documentation does
+        self.refuses = not self.refuses
+        return None if self.refuses else super().write(data[:3])
+
+
+def test_all_is_written(tmp_path: Path) -> None:
+    with Reluctant(tmp_path / "out", "w") as file:
+        Output(file, "out").write(b"ten bytes.")
+        Output(file, "out").write(np.arange(6, dtype=np.float32).reshape(2, 3).data)
+    assert (tmp_path / "out").read_bytes() == b"ten bytes." + np.arange(6, dtype=np.float32).tobytes()
+
+
 @posix
 @pytest.mark.parametrize("out", ["-", "/dev/stdout", "/dev/fd/1"])
 @pytest.mark.parametrize("to_file", [False, True])
@@ -724,9 +747,7 @@ def test_version(call: Callable[..., Result]) -> None:
     assert (result.code, result.out, result.err) == (0, f"model2vec-numba, version {version}\n", "")
 
 
-@pytest.mark.parametrize(
-    "arguments", [[], ["--help"], ["encode", "--help"], ["encode", "a", "-o", "x.y"], ["encode", "a", "-o", "no/x.npy"]]
-)
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["encode", "--help"], ["encode", "a", "-o", "x.y"], ["encode", "a", "-o", "no/x.npy"]])
 def test_help_and_mistakes_do_not_wait_for_numba(arguments: list[str], tmp_path: Path) -> None:
     code = """
         import sys
@@ -754,6 +775,16 @@ def test_without_click() -> None:
 
 
 def test_another_missing_module_is_not_blamed_on_click(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    code = """
+        import sys
+        sys.modules["model2vec_numba.cli.texts"] = None
+        from model2vec_numba.cli import main
+        main(["--help"])
+    """
+    result = process(code=code)
+    assert result.returncode == 1
+    assert b"model2vec_numba.cli.texts" in result.stderr
+    assert b"pip install" not in result.stderr
     monkeypatch.setattr(StaticModel, "from_pretrained", raiser(ModuleNotFoundError("No module named 'numba'", name="numba")))
     assert call("encode", "a").error() == "ModuleNotFoundError: No module named 'numba'"
 
@@ -809,6 +840,9 @@ def terminal(arguments: list[str], *, stdout: bool = False) -> Result:
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 25, 80, 0, 0))
     with subprocess.Popen(arguments, stdin=theirs, stdout=theirs if stdout else subprocess.PIPE, stderr=theirs) as running:
         os.close(theirs)
+        # One that waits for somebody to type would wait for ever.
+        timeout = threading.Timer(120, running.kill)
+        timeout.start()
         shown = b""
         try:
             while chunk := os.read(ours, 65536):
@@ -816,6 +850,7 @@ def terminal(arguments: list[str], *, stdout: bool = False) -> Result:
         except OSError:  # how Linux says that nobody has the other end any more
             pass
         out = b"" if running.stdout is None else running.stdout.read()
+        timeout.cancel()
     os.close(ours)
     return Result(running.returncode, out.decode(), shown.decode())
 

@@ -424,7 +424,12 @@ def test_subclasses_load_as_themselves(default_model: StaticModel) -> None:
 
 def test_default_model_is_a_sensible_one(default_model: StaticModel) -> None:
     """Sentences that mean the same are nearer to each other than to others."""
-    texts = ["A man is playing a guitar.", "Someone plays the guitar.", "The stock market fell sharply today.", "Shares dropped on Wall Street."]
+    texts = [
+        "A man is playing a guitar.",
+        "Someone plays the guitar.",
+        "The stock market fell sharply today.",
+        "Shares dropped on Wall Street.",
+    ]
     guitar, guitar_too, market, market_too = default_model.encode(texts)
     assert min(guitar @ guitar_too, market @ market_too) > max(guitar @ market, guitar @ market_too, guitar_too @ market) + 0.1
 
@@ -462,5 +467,3 @@ def test_interrupt() -> None:
     assert float(stopped) - sent < 2
     assert err.rstrip().endswith("KeyboardInterrupt")
     assert process.returncode in (-signal.SIGINT, 128 + signal.SIGINT, 1)
-
-

@@ -137,7 +137,8 @@ BAD_TOKENIZERS = {
     "vocabulary empty": Bad(changed(model={**TOKENIZER["model"], "vocab": {}}), ("no tokens",)),
     "unknown pre-tokenizer": Bad(changed(pre_tokenizer={"type": "Nonesuch"}), ("tokenizers library",)),
     "pattern of a bad expression": Bad(
-        changed(pre_tokenizer={"type": "Split", "pattern": {"Regex": "(("}, "behavior": "Removed", "invert": False}), ("tokenizers library",)
+        changed(pre_tokenizer={"type": "Split", "pattern": {"Regex": "(("}, "behavior": "Removed", "invert": False}),
+        ("tokenizers library",),
     ),
 }
 
@@ -312,12 +313,15 @@ def test_arguments_of_the_wrong_kind(tiny: ModelBytes) -> None:
 
 
 @pytest.mark.parametrize("method", ["encode", "encode_as_sequence", "tokenize"])
-@pytest.mark.parametrize(
-    ("culprit", "kind"), [(None, "NoneType"), (float("nan"), "float"), (b"bytes", "bytes"), (7, "int"), (["a"], "list")]
-)
+@pytest.mark.parametrize(("culprit", "kind"), [(None, "NoneType"), (float("nan"), "float"), (b"bytes", "bytes"), (7, "int"), (["a"], "list")])
 def test_what_is_no_string(method: str, culprit: Any, kind: str, default_model: StaticModel) -> None:
     for position, sentences in ((0, [culprit]), (2, ["a", "b", culprit, None]), (1500, ["x"] * 1500 + [culprit])):
-        for given_as in (sentences, tuple(sentences), iter(sentences), np.array([*sentences, None], object)[:-1] if kind != "list" else sentences):
+        for given_as in (
+            sentences,
+            tuple(sentences),
+            iter(sentences),
+            np.array([*sentences, None], object)[:-1] if kind != "list" else sentences,
+        ):
             with pytest.raises(TypeError, match=rf"sentences\[{position}\].*\b{kind}\b"):
                 getattr(default_model, method)(given_as)
 
@@ -410,8 +414,10 @@ def use(model: StaticModel) -> None:
     except TokenizationError:
         return
     assert vectors.shape == (4, model.dim)
+    library = model.tokenizer.encode_batch(sentences, add_special_tokens=False)
+    assert ids == [[token for token in encoding.ids if token != model.unk_token_id] for encoding in library]
     rows = len(model.embedding) if model.token_mapping is None else len(model.token_mapping)
-    assert all(0 <= token < rows and token != model.unk_token_id for each in ids for token in each)
+    assert all(0 <= token < rows for each in ids for token in each)
     assert model.encode_as_sequence(sentences[:1])[0].shape == (len(ids[0]), model.dim)
     assert repr(model)
     assert len(model.tokens) > 0
@@ -443,7 +449,9 @@ GOOD_TENSORS = {
     st.none() | st.floats(0, 1),
     st.binary(max_size=5),
 )
-def test_fuzz_bytes_of_the_tensors(tiny: ModelBytes, tmp_path: Path, which: str, flips: list[tuple[float, int]], cut: float | None, tail: bytes) -> None:
+def test_fuzz_bytes_of_the_tensors(
+    tiny: ModelBytes, tmp_path: Path, which: str, flips: list[tuple[float, int]], cut: float | None, tail: bytes
+) -> None:
     good = tiny.model if which == "float32" else model_bytes(new_tokenizer("a"), GOOD_TENSORS).model
     broken = bytearray(good)
     for place, value in flips:
@@ -493,6 +501,11 @@ def test_fuzz_shapes_of_the_tensors(tiny: ModelBytes, tmp_path: Path, shapes: di
 
 json_values = st.recursive(values, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=6)
 
+# What may stand in more than one place of a tokenizer.json.
+likely_values = (
+    st.integers(0, 9) | st.sampled_from(["", "[UNK]", "[NEW]", "the", "cat", "t", "##", "\u2581", "Left", 10**9, 2**32 - 1, -0.5]) | st.booleans()
+)
+
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """The paths of everything inside a JSON value."""
@@ -522,7 +535,13 @@ def small_tokenizers() -> list[dict[str, Any]]:
     files = []
     for kind in kinds:
         parts = json.loads(Tokenizer(kind).to_str())
-        parts["normalizer"] = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": True}
+        parts["normalizer"] = {
+            "type": "BertNormalizer",
+            "clean_text": True,
+            "handle_chinese_chars": True,
+            "strip_accents": None,
+            "lowercase": True,
+        }
         parts["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [{"type": "BertPreTokenizer"}]}
         flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
         parts["added_tokens"] = [{"id": 0, "content": "[UNK]", **flags}, {"id": 5, "content": "[NEW]", **flags}]
@@ -542,14 +561,15 @@ def test_the_tokenizers_to_be_broken_are_good(small_tokenizers: list[dict[str, A
 
 
 @fuzz
-@given(st.integers(0, 3), st.lists(st.tuples(st.integers(0, 10**6), json_values, st.booleans()), min_size=1, max_size=3))
-def test_fuzz_tokenizer(
-    small_tokenizers: list[dict[str, Any]], tmp_path: Path, kind: int, changes: list[tuple[int, Any, bool]]
-) -> None:
+@given(
+    st.integers(0, 3),
+    st.lists(st.tuples(st.integers(0, 10**6), likely_values | json_values, st.booleans()), min_size=1, max_size=2),
+)
+def test_fuzz_tokenizer(small_tokenizers: list[dict[str, Any]], tmp_path: Path, kind: int, changes: list[tuple[int, Any, bool]]) -> None:
     parts: Any = small_tokenizers[kind]
     for choice, new, remove in changes:
         found = places(parts)
-        parts = mutated(parts, found[choice % len(found)], new, remove)
+        parts = mutated(parts, found[1 + choice % (len(found) - 1)], new, remove)
     tensors = {"embeddings": random_matrix(9, 3, "float16")}
     load_and_use(model_bytes(new_tokenizer("a"), tensors)._replace(tokenizer=json.dumps(parts).encode()), tmp_path)
 
@@ -571,13 +591,17 @@ def test_fuzz_config(tiny: ModelBytes, tmp_path: Path, config: Any) -> None:
 
 
 @fuzz
-@given(st.sampled_from(["tokenizer", "config"]), st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=4), st.floats(0, 1))
+@given(
+    st.sampled_from(["tokenizer", "config"]),
+    st.lists(st.tuples(st.floats(0, 1), st.integers(32, 126) | st.integers(0, 255)), min_size=1, max_size=2),
+    st.floats(0, 1),
+)
 def test_fuzz_bytes_of_the_json(tiny: ModelBytes, tmp_path: Path, which: str, flips: list[tuple[float, int]], cut: float) -> None:
     broken = bytearray(getattr(tiny, which))
     for place, value in flips:
         broken[int(place * (len(broken) - 1))] = value
-    if cut < 0.3:
-        broken = broken[: int(cut * 3 * len(broken))]
+    if cut < 0.2:
+        broken = broken[: int(cut * 5 * len(broken))]
     load_and_use(tiny._replace(**{which: bytes(broken)}), tmp_path)
 
 

@@ -38,7 +38,10 @@ from model2vec_numba.files.tensors import map_tensors, parse_tensors
 
 WORDS = ("alpha", "beta", "gamma")
 TEXTS = ["alpha beta", "gamma gamma zz", "", "beta"]
-NORMALIZE = [{"idx": 0, "type": "sentence_transformers.models.StaticEmbedding"}, {"idx": 1, "type": "sentence_transformers.models.Normalize"}]
+NORMALIZE = [
+    {"idx": 0, "type": "sentence_transformers.models.StaticEmbedding"},
+    {"idx": 1, "type": "sentence_transformers.models.Normalize"},
+]
 PLAIN = NORMALIZE[:1]
 
 
@@ -260,6 +263,23 @@ def test_quantize_to(source: str, target: str, tmp_path: Path) -> None:
     assert_close(model.encode_as_sequence("w5 w8998"), parts["weights"][[6, 8999], None] * model.embedding[[6, 8999]].astype(np.float64))
 
 
+def test_quantize_to_as_model2vec_and_numpy_say_it(tmp_path: Path) -> None:
+    from model2vec.quantization import DType
+
+    folder = write_model(tmp_path, contents())
+    model = StaticModel.from_pretrained(folder, quantize_to=DType.Int8, dimensionality=np.int64(2))  # type: ignore[arg-type]
+    assert type(model.embedding_dtype) is str
+    assert (model.embedding_dtype, model.dim, type(model.dim)) == ("int8", 2, int)
+    assert "int8" in repr(model) and "DType" not in repr(model)
+
+
+def test_zeros_quantise_to_zeros(tmp_path: Path) -> None:
+    folder = write_model(tmp_path, model_bytes(new_tokenizer(*WORDS), {"embeddings": np.zeros((4, 6), np.float32)}))
+    model = StaticModel.from_pretrained(folder, quantize_to="int8")
+    assert model.embedding.dtype == np.int8 and not model.embedding.any()
+    assert not model.encode(TEXTS, normalize=True).any()
+
+
 def test_bundled_model_is_loaded_without_arguments(default_model: StaticModel) -> None:
     import model2vec_numba
 
@@ -273,7 +293,21 @@ def test_bundled_model_is_loaded_without_arguments(default_model: StaticModel) -
 # The safetensors reader
 
 
-NUMPY_TYPES = ["float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8", "bool"]
+NUMPY_TYPES = [
+    "float64",
+    "float32",
+    "float16",
+    "bfloat16",
+    "int64",
+    "int32",
+    "int16",
+    "int8",
+    "uint64",
+    "uint32",
+    "uint16",
+    "uint8",
+    "bool",
+]
 
 
 @given(st.lists(st.tuples(st.sampled_from(NUMPY_TYPES), st.lists(st.integers(0, 4), max_size=4)), max_size=5), st.integers(0, 20))
@@ -432,7 +466,7 @@ def test_memory_of_an_int8_matrix(how: str, tmp_path: Path) -> None:
     measured = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     size = rows * dim
     beside = measured["small"] - measured["warm"]
-    assert 0.9 * size < measured["large"] - measured["small"] - beside < 1.15 * size, measured
+    assert 0.7 * size < measured["large"] - measured["small"] - beside < 1.15 * size, measured
     assert measured["large peak"] - measured["small peak"] - beside < 1.15 * size, measured
     if how == "folder":
         assert measured["large loaded"] - measured["small"] - beside < 0.15 * size, measured

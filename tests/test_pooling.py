@@ -47,9 +47,7 @@ def test_pool(dtype: str, dim: int) -> None:
         for mapping in (False, True):
             parts = random_parts(SIZE, dim, dtype, weights=weights, mapping=mapping)
             table = table_of(parts, dtype)
-            means = np.array(
-                [weighted_rows(parts, batch.ids[a:b]).mean(axis=0) if b > a else np.zeros(dim) for a, b in batch.bounds()]
-            )
+            means = np.array([weighted_rows(parts, batch.ids[a:b]).mean(axis=0) if b > a else np.zeros(dim) for a, b in batch.bounds()])
             for normalize in (False, True):
                 out = np.full((len(batch), dim), np.nan, np.float32)
                 pool(table, batch, normalize, out)
@@ -76,7 +74,9 @@ def test_extreme_int8_and_long_runs(dtype: str) -> None:
     """The largest magnitudes of int8, -128 among them, summed over runs that would overflow an int16 or lose the low bits of a float32."""
     stored = ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype
     values = np.array([[-128] * 9, [127] * 9, [-1, 0, 1, 2, 3, 5, 7, 11, 13]])
-    table = make_table(values.astype(stored).view(np.uint16) if dtype == "bfloat16" else values.astype(stored), dtype, None, None, size=3, source="test")
+    table = make_table(
+        values.astype(stored).view(np.uint16) if dtype == "bfloat16" else values.astype(stored), dtype, None, None, size=3, source="test"
+    )
     runs = [[0] * 300, [1] * 300, [0] * 70_000, [1] * 70_000, [0, 1] * 40_000, [*[0, 1] * 999, 2], [*[0] * 65_537, 2], [2] * 70_001]
     batch = TokenBatch(np.concatenate(runs).astype(np.int32), np.cumsum([0, *map(len, runs)], dtype=np.int64))
     out = np.empty((len(runs), 9), np.float32)

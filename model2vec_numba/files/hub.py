@@ -22,7 +22,8 @@ def fetch(
 ) -> Path:
     """The local snapshot folder of a Hub repository, with the files of the model in it.
 
-    A model that is whole in the cache is used as it is, without a question to the network; `force_download` asks the Hub again.
+    A model that is whole in the cache is used as it is, without a question to the network; `force_download` asks the Hub again. One that
+    only lacks sentence-transformers' list of modules, as it does where Python model2vec fetched it, is completed if the network allows.
 
     Raises:
         ModelNotFoundError: the repository, the revision or the network cannot be reached, or nothing is cached and `local_files_only` is set.
@@ -30,9 +31,11 @@ def fetch(
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError
 
+    cached = None
     try:
-        cached = None if force_download else _cached_snapshot(repo_id, revision, cache_dir, subfolder)
-        if cached is not None:
+        if not force_download:
+            cached = _cached_snapshot(repo_id, revision, cache_dir, subfolder)
+        if cached is not None and (local_files_only or _has_modules(cached / (subfolder or ""))):
             return cached
         if local_files_only:
             raise ModelNotFoundError(f"{repo_id}: no such folder, and not whole in the local cache of the Hugging Face Hub")
@@ -50,6 +53,8 @@ def fetch(
         raise ModelNotFoundError(f"{repo_id}: no such folder, and not a name of a Hub repository: {_one_line(error)}") from error
     except Exception as error:
         # The Hub's client raises its own errors, its HTTP library's and the operating system's; to the caller all of them mean one thing.
+        if cached is not None:
+            return cached
         raise ModelNotFoundError(f"{repo_id}: no such folder, and not to be had from the Hugging Face Hub: {_one_line(error)}") from error
     return Path(folder)
 
@@ -70,6 +75,12 @@ def _cached_snapshot(repo_id: str, revision: str | None, cache_dir: str | Path |
             if find_layout(snapshot / (subfolder or "")) is not None:
                 return snapshot
     return None
+
+
+def _has_modules(folder: Path) -> bool:
+    """Whether the model in `folder` has its list of modules, or is of a layout that has no use for it."""
+    layout = find_layout(folder)
+    return layout is not None and (not layout.sentence_transformers or (folder / layout.modules).is_file())
 
 
 def _one_line(error: Exception) -> str:

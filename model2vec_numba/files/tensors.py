@@ -131,6 +131,6 @@ def _view(body: NDArray[np.uint8], name: str, entry: Any, source: str) -> Tensor
     except ValueError as error:  # dimensions larger than NumPy has room for, beside one of zero
         raise ModelFormatError(f"{where}: shape {shape}: {error}") from None
     # Old writers do not align the data, and compiled code wants it aligned and in the machine's order. For every file of today no copy is made.
-    array = np.require(array, numpy_dtype.newbyteorder("="), "CA")
+    array = np.require(array, numpy_dtype.newbyteorder("="), ["C", "A"])
     array.flags.writeable = False
     return Tensor(dtype, array)

@@ -73,9 +73,7 @@ def make_table(
         raise ModelFormatError(f"{source}: the embedding matrix has shape {matrix.shape}, expected (rows, dimensions)")
     rows = matrix.shape[0]
     if mapping is None and rows < size:
-        raise ModelFormatError(
-            f"{source}: the embedding matrix has {rows} rows, expected at least {size}: the tokenizer has ids up to {size - 1}"
-        )
+        raise ModelFormatError(f"{source}: the embedding matrix has {rows} rows, expected at least {size}: the tokenizer has ids up to {size - 1}")
     return EmbeddingTable(
         _frozen(matrix, matrix.dtype.newbyteorder("=")),
         dtype,
@@ -90,9 +88,7 @@ def _checked_weights(weights: NDArray[Any] | None, size: int, source: str) -> ND
     if weights.ndim != 1 or weights.dtype.kind != "f":
         raise ModelFormatError(f"{source}: weights is {weights.dtype} of shape {weights.shape}, expected floating point of shape (tokens,)")
     if len(weights) < size:
-        raise ModelFormatError(
-            f"{source}: weights has {len(weights)} entries, expected at least {size}: the tokenizer has ids up to {size - 1}"
-        )
+        raise ModelFormatError(f"{source}: weights has {len(weights)} entries, expected at least {size}: the tokenizer has ids up to {size - 1}")
     return _frozen(weights.copy(), np.float32)
 
 
@@ -102,21 +98,17 @@ def _checked_mapping(mapping: NDArray[Any] | None, size: int, rows: int, source:
     if mapping.ndim != 1 or mapping.dtype.kind not in "iu":
         raise ModelFormatError(f"{source}: mapping is {mapping.dtype} of shape {mapping.shape}, expected integers of shape (tokens,)")
     if len(mapping) < size:
-        raise ModelFormatError(
-            f"{source}: mapping has {len(mapping)} entries, expected at least {size}: the tokenizer has ids up to {size - 1}"
-        )
+        raise ModelFormatError(f"{source}: mapping has {len(mapping)} entries, expected at least {size}: the tokenizer has ids up to {size - 1}")
     lowest, highest = int(mapping.min()), int(mapping.max())
     if lowest < 0 or highest >= min(rows, 2**31):
         position = int(np.argmax((mapping < 0) | (mapping >= min(rows, 2**31))))
-        raise ModelFormatError(
-            f"{source}: mapping[{position}] is {int(mapping[position])}, expected a row of the embedding matrix, 0 to {rows - 1}"
-        )
+        raise ModelFormatError(f"{source}: mapping[{position}] is {int(mapping[position])}, expected a row of the embedding matrix, 0 to {rows - 1}")
     # A copy: whoever holds the array, or the file, must not be able to change what has been checked.
     return _frozen(mapping.copy(), np.int32)
 
 
 def _frozen(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
     """The array as a read-only, C-contiguous, aligned one of the type: kernels are compiled for this kind alone."""
-    frozen = np.require(array, dtype, "CA").view()
+    frozen = np.require(array, dtype, ["C", "A"]).view()
     frozen.flags.writeable = False
     return frozen

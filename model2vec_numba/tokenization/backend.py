@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from model2vec_numba.text import TextBatch
 
-__all__ = ["TokenBatch", "TokenizerBackend", "token_batch"]
+__all__ = ["TokenBatch", "TokenizerBackend", "replace_texts", "token_batch"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,3 +56,17 @@ def token_batch(lists: Sequence[Sequence[int]]) -> TokenBatch:
     np.cumsum(np.fromiter(map(len, lists), np.int64, len(lists)), out=offsets[1:])
     ids = np.fromiter((token_id for ids in lists for token_id in ids), np.int32, int(offsets[-1]))
     return TokenBatch(ids, offsets)
+
+
+def replace_texts(tokens: TokenBatch, which: NDArray[np.int64], lists: Sequence[Sequence[int]]) -> TokenBatch:
+    """The batch with the ids of the texts `which`, ascending, replaced by `lists`."""
+    counts = np.diff(tokens.offsets)
+    replacements = iter(lists)
+    parts = []
+    done = 0
+    for text in which:
+        parts += [tokens.ids[tokens.offsets[done] : tokens.offsets[text]], np.asarray(next(replacements), np.int32)]
+        counts[text] = len(parts[-1])
+        done = text + 1
+    parts.append(tokens.ids[tokens.offsets[done] : tokens.offsets[-1]])
+    return TokenBatch(np.concatenate(parts), np.concatenate([[0], np.cumsum(counts)]))

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterable
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 from tokenizers.normalizers import NFD, Normalizer
 from tokenizers.pre_tokenizers import PreTokenizer
@@ -25,6 +26,7 @@ __all__ = [
     "UNLEARNT",
     "WORD",
     "CodePointTable",
+    "decode",
 ]
 
 # What a code point does to the text; the lowest four bits of its entry.
@@ -153,7 +155,18 @@ def _nonstarters(characters: Iterable[str]) -> set[str]:
     answers = _apart(NFD(), [f"a{probe}" for probe in probes])
     alone, before, after = answers[0::3], answers[1::3], answers[2::3]
     return {
-        c
-        for c, plain, low, high in zip(characters, alone, before, after, strict=True)
-        if low != f"{plain}\u0334" or high != f"a\u0345{plain[1:]}"
+        c for c, plain, low, high in zip(characters, alone, before, after, strict=True) if low != f"{plain}\u0334" or high != f"a\u0345{plain[1:]}"
     }
+
+
+@njit(inline="always")
+def decode(data: NDArray[np.uint8], i: int) -> tuple[int, int]:
+    """The code point that stands at `i` in valid UTF-8, and its number of bytes."""
+    lead = np.int64(data[i])
+    if lead < 0x80:
+        return lead, 1
+    if lead < 0xE0:
+        return (lead & 0x1F) << 6 | (data[i + 1] & 0x3F), 2
+    if lead < 0xF0:
+        return (lead & 0x0F) << 12 | (data[i + 1] & 0x3F) << 6 | (data[i + 2] & 0x3F), 3
+    return (lead & 0x07) << 18 | (data[i + 1] & 0x3F) << 12 | (data[i + 2] & 0x3F) << 6 | (data[i + 3] & 0x3F), 4

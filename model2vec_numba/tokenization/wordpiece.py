@@ -11,11 +11,22 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from model2vec_numba.tokenization.code_points import CANNOT_VOUCH, DROP, ISOLATE, LONG_WORD, NONSTARTER, SPACE, UNLEARNT
+from model2vec_numba.tokenization.added_tokens import holds_pattern
+from model2vec_numba.tokenization.code_points import CANNOT_VOUCH, DROP, ISOLATE, LONG_WORD, NONSTARTER, SPACE, UNLEARNT, decode
 from model2vec_numba.tokenization.wordpiece_vocabulary import ABSENT, CONTINUING, INITIAL, find_child, find_word
 from model2vec_numba.tokenization.words import alnum_length, load_word, lowercase_word, store_word, word_mask
 
-__all__ = ["BYTE_ALNUM", "BYTE_ISOLATE", "BYTE_OTHER", "BYTE_SPACE", "DONE", "FALLBACK", "tokenize_segments", "tokenize_texts"]
+__all__ = [
+    "BYTE_ALNUM",
+    "BYTE_ISOLATE",
+    "BYTE_OTHER",
+    "BYTE_SPACE",
+    "DONE",
+    "FALLBACK",
+    "mark_normalized_patterns",
+    "tokenize_segments",
+    "tokenize_texts",
+]
 
 # What becomes of a text: its ids are there, or the library must find them.
 DONE = 0
@@ -40,6 +51,9 @@ def tokenize_texts(
     pool: NDArray[np.uint8],
     words: NDArray[np.uint64],
     trie: NDArray[np.int64],
+    pattern_data: NDArray[np.uint8],
+    pattern_offsets: NDArray[np.int64],
+    pattern_groups: NDArray[np.int64],
     unknown: int,
     max_word_chars: int,
     max_tokens: int,
@@ -58,6 +72,7 @@ def tokenize_texts(
         lowercases: whether ASCII capitals become small.
         entries, pool: see `CodePointTable`.
         words, trie: see `WordPieceVocabulary`.
+        pattern_data, pattern_offsets, pattern_groups: the added tokens that are looked for in the text as it is; see `Patterns`.
         unknown: the id that is dropped.
         max_word_chars: a word of more characters is unknown.
         max_tokens: the number of ids to keep of each text.
@@ -76,7 +91,11 @@ def tokenize_texts(
         begin = at
         stop = at + max_tokens
         i = offsets[text]
-        end = offsets[text + 1] if status[text] == DONE else i
+        end = offsets[text + 1]
+        if status[text] == DONE and holds_pattern(data, i, end, pattern_data, pattern_offsets, pattern_groups):
+            status[text] = FALLBACK
+        if status[text] != DONE:
+            end = i
         while i < end and at < stop:
             byte_kind = byte_kinds[data[i]]
             if byte_kind == BYTE_SPACE:
@@ -98,12 +117,29 @@ def tokenize_texts(
                         at += 1
                     i = j
                     continue
+            elif byte_kind == BYTE_ISOLATE:
+                token = find_word(words, np.uint64(data[i]), np.uint64(0))
+                if token != ABSENT and token != unknown:
+                    ids[at] = token
+                    at += 1
+                i += 1
+                continue
+            elif data[i] >= 0x80:
+                code_point, size = decode(data, i)
+                entry = entries[code_point]
+                if entry & np.uint64(15) == np.uint64(ISOLATE):
+                    token = find_word(words, entry >> np.uint64(16), np.uint64(0))
+                    if token != ABSENT and token != unknown:
+                        ids[at] = token
+                        at += 1
+                    i += size
+                    continue
             i, length, chars, vouched = _normalize_word(data, i, end, entries, pool, max_word_chars, missing, word)
             if not vouched:
                 status[text] = FALLBACK
                 at = begin
                 break
-            if chars <= max_word_chars:
+            if 0 < chars <= max_word_chars:
                 at = _emit_word(word, length, words, trie, unknown, ids, at)
         at = min(at, stop)
         counts[text] = at - begin
@@ -128,22 +164,9 @@ def _ends_word(data: NDArray[np.uint8], i: int, byte_kinds: NDArray[np.uint8], e
     """Whether what stands at `i` ends a word that stands before it."""
     if data[i] < 0x80:
         return byte_kinds[data[i]] >= BYTE_SPACE
-    code_point, _ = _decode(data, i)
+    code_point, _ = decode(data, i)
     kind = entries[code_point] & np.uint64(15)
     return kind == np.uint64(SPACE) or kind == np.uint64(ISOLATE)
-
-
-@njit(inline="always")
-def _decode(data: NDArray[np.uint8], i: int) -> tuple[int, int]:
-    """The code point that stands at `i` in valid UTF-8, and its number of bytes."""
-    lead = np.int64(data[i])
-    if lead < 0x80:
-        return lead, 1
-    if lead < 0xE0:
-        return (lead & 0x1F) << 6 | (data[i + 1] & 0x3F), 2
-    if lead < 0xF0:
-        return (lead & 0x0F) << 12 | (data[i + 1] & 0x3F) << 6 | (data[i + 2] & 0x3F), 3
-    return (lead & 0x07) << 18 | (data[i + 1] & 0x3F) << 12 | (data[i + 2] & 0x3F) << 6 | (data[i + 3] & 0x3F), 4
 
 
 @njit
@@ -167,7 +190,7 @@ def _normalize_word(
     chars = 0
     after_nonstarter = False
     while i < end:
-        code_point, size = _decode(data, i)
+        code_point, size = decode(data, i)
         entry = entries[code_point]
         kind = np.int64(entry & np.uint64(15))
         if kind == ISOLATE and chars > 0:
@@ -254,6 +277,9 @@ def tokenize_segments(
     pool: NDArray[np.uint8],
     words: NDArray[np.uint64],
     trie: NDArray[np.int64],
+    pattern_data: NDArray[np.uint8],
+    pattern_offsets: NDArray[np.int64],
+    pattern_groups: NDArray[np.int64],
     unknown: int,
     max_word_chars: int,
     max_tokens: int,
@@ -279,6 +305,9 @@ def tokenize_segments(
             pool,
             words,
             trie,
+            pattern_data,
+            pattern_offsets,
+            pattern_groups,
             unknown,
             max_word_chars,
             max_tokens,
@@ -296,3 +325,35 @@ def tokenize_segments(
             ids[at] = ids[i]
             at += 1
     return at
+
+
+@njit(nogil=True, cache=True)
+def mark_normalized_patterns(
+    data: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    entries: NDArray[np.uint64],
+    pool: NDArray[np.uint8],
+    pattern_data: NDArray[np.uint8],
+    pattern_offsets: NDArray[np.int64],
+    pattern_groups: NDArray[np.int64],
+    missing: NDArray[np.uint8],
+    status: NDArray[np.uint8],
+) -> None:
+    """Write `FALLBACK` to `status` for each text whose normalised form, without its white space, holds one of the patterns.
+
+    The arguments are those of `tokenize_texts`; here the patterns are normalised ones, without white space.
+    """
+    normalized = np.empty(64, np.uint8)
+    for text in range(len(offsets) - 1):
+        i, end = offsets[text], offsets[text + 1]
+        if 4 * (end - i) + 64 > len(normalized):
+            normalized = np.empty(4 * (end - i) + 64, np.uint8)
+        length = 0
+        while i < end:
+            i, word_length, _, vouched = _normalize_word(data, i, end, entries, pool, end, missing, normalized[length:])
+            length += word_length
+            if not vouched:
+                status[text] = FALLBACK
+                break
+        if holds_pattern(normalized, 0, length, pattern_data, pattern_offsets, pattern_groups):
+            status[text] = FALLBACK
