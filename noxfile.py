@@ -85,6 +85,13 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def fuzz(session: nox.Session) -> None:
+    """The compiled tokeniser against the library on a million random texts and more; options follow ``--``."""
+    install(session, "test")
+    session.run("python", "tests/fuzz_wordpiece.py", *session.posargs, env=numba_cache(session))
+
+
+@nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """The benchmarks; what follows ``--`` goes to pytest."""
     install(session, "test")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import enum
+import operator
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, overload
@@ -294,8 +296,9 @@ class StaticModel:
 
     def _tokenized(self, sentences: Sequence[str], max_length: int | None, batch_size: int, show_progress_bar: bool) -> Iterator[TokenBatch]:
         """Flatten and tokenise sentences batch by batch."""
-        if not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(f"batch_size must be an integer of 1 or more, not {batch_size!r}")
+        batch_size = _positive(batch_size, "batch_size", "an integer of 1 or more")
+        # A limit that no text reaches is none; as it is, it might not fit the integers of compiled code.
+        max_length = None if max_length is None or max_length > sys.maxsize >> 16 else max_length
         max_chars = None if max_length is None else max_length * self.median_token_length
         for texts in _with_progress(batches(sentences, max_chars, batch_size), len(sentences), show_progress_bar):
             yield self._backend.tokenize(texts, max_length)
@@ -401,9 +404,13 @@ def _locate(
     if path is None:
         return DEFAULT_MODEL
     folder = Path(path).expanduser()
-    if folder.is_dir():
+    try:
+        is_folder, exists = folder.is_dir(), folder.exists()
+    except OSError as error:
+        raise ModelNotFoundError(f"{folder}: no such folder: {error.strerror or error}") from error
+    if is_folder:
         return folder
-    if folder.exists():
+    if exists:
         raise ModelNotFoundError(f"{folder}: a file, expected a model's folder or the name of a Hub repository")
     if folder.is_absolute() or os.fspath(path).startswith((".", "~")):
         raise ModelNotFoundError(f"{folder}: no such folder")
@@ -419,9 +426,18 @@ def _locate(
 
 
 def _checked_max_length(value: int | None) -> int | None:
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-        raise ValueError(f"max_length must be None or an integer of 1 or more, not {value!r}")
-    return value
+    return None if value is None else _positive(value, "max_length", "None or an integer of 1 or more")
+
+
+def _positive(value: int, name: str, expected: str) -> int:
+    """The value as a Python integer: NumPy's are welcome, truth values are not."""
+    try:
+        number = 0 if isinstance(value, (bool, np.bool_)) else operator.index(value)
+    except TypeError:
+        number = 0
+    if number < 1:
+        raise ValueError(f"{name} must be {expected}, not {value!r}")
+    return number
 
 
 def _with_progress(texts: Iterator[TextBatch], total: int, show: bool) -> Iterator[TextBatch]:

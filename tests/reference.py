@@ -66,17 +66,17 @@ class Reference:
         return np.array([self.pool(ids, normalize) for ids in self.ids(texts, max_length)]).reshape(len(texts), self.matrix.shape[1])
 
 
-def peer_model(tokenizer: Tokenizer, tensors: Mapping[str, NDArray[Any]], normalize: bool = True) -> PeerModel:
-    """Python model2vec on the same stored values, widened to float64: its float32 sums over long texts are less exact than the tolerance."""
-    matrix = np.asarray(tensors["embeddings"]).astype(np.float64)
+def peer_model(tokenizer: Tokenizer, tensors: Mapping[str, NDArray[Any]], dtype: str = "float64", normalize: bool = True) -> PeerModel:
+    """Python model2vec on the same stored values, widened; to float32 its sums over long texts can be less exact than the tolerance."""
+    matrix = np.asarray(tensors["embeddings"]).astype(dtype)
     weights, mapping = tensors.get("weights"), tensors.get("mapping")
     return PeerModel(matrix, tokenizer, weights=weights, token_mapping=mapping, normalize=normalize)
 
 
 def assert_close(found: NDArray[Any], expected: NDArray[Any], what: str = "") -> None:
-    """Assert that vectors are within SPEC.md's tolerance, relative to the largest value where that is above 1 (un-normalised int8)."""
+    """Assert that vectors are within SPEC.md's tolerance, relative to the largest value of all where that is above 1 (un-normalised int8)."""
     assert found.shape == expected.shape, what
     assert np.isfinite(found).all(), what
-    scale = np.maximum(1, np.abs(expected).max(axis=-1, keepdims=True, initial=0))
+    scale = max(1.0, float(np.abs(expected).max(initial=0)))
     error = (np.abs(found.astype(np.float64) - expected) / scale).max(initial=0)
     assert error <= TOLERANCE, f"{what}: off by {error:.3g}"

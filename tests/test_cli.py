@@ -747,8 +747,8 @@ def test_version(call: Callable[..., Result]) -> None:
     assert (result.code, result.out, result.err) == (0, f"model2vec-numba, version {version}\n", "")
 
 
-@pytest.mark.parametrize("arguments", [[], ["--help"], ["encode", "--help"], ["encode", "a", "-o", "x.y"], ["encode", "a", "-o", "no/x.npy"]])
-def test_help_and_mistakes_do_not_wait_for_numba(arguments: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("arguments", ["", "--help", "encode --help", "encode text -o out.txt", "encode text -o nowhere/out.npy"])
+def test_help_and_mistakes_do_not_wait_for_numba(arguments: str, tmp_path: Path) -> None:
     code = """
         import sys
         from model2vec_numba.cli import main
@@ -759,7 +759,7 @@ def test_help_and_mistakes_do_not_wait_for_numba(arguments: list[str], tmp_path:
             if slow:
                 raise AssertionError(slow)
     """
-    assert b"AssertionError" not in process(*arguments, code=code, cwd=tmp_path).stderr
+    assert b"AssertionError" not in process(*arguments.split(), code=code, cwd=tmp_path).stderr
 
 
 def test_without_click() -> None:

@@ -380,14 +380,14 @@ def test_batch_size_out_of_range(value: Any, default_model: StaticModel) -> None
 
 @pytest.mark.parametrize("value", [0, -1, 4, 1.5, "2", True], ids=repr)
 def test_dimensionality_out_of_range(value: Any, tiny_folder: Path) -> None:
-    with pytest.raises(ValueError, match="dimensionality must be .*from 1 to 3") as raised:
+    with pytest.raises(ValueError, match=r"dimensionality must be .*from 1 to 3") as raised:
         StaticModel.from_pretrained(tiny_folder, dimensionality=value)
     assert repr(value) in str(raised.value)
 
 
 @pytest.mark.parametrize("value", ["int4", "", "bfloat16", "F16", 8, np.float16, ["int8"]], ids=repr)
 def test_unknown_quantize_to(value: Any, tiny_folder: Path) -> None:
-    with pytest.raises(ValueError, match="quantize_to must be one of .*float16.*int8") as raised:
+    with pytest.raises(ValueError, match=r"quantize_to must be one of .*float16.*int8") as raised:
         StaticModel.from_pretrained(tiny_folder, quantize_to=value)
     assert repr(value) in str(raised.value)
 
@@ -428,7 +428,7 @@ def load_and_use(files: ModelBytes, folder: Path) -> None:
         try:
             model = load()
         except ModelError as error:
-            assert str(error).startswith(("tokenizer: ", "model: ", "config: ", str(folder)))
+            assert str(error).startswith(("tokenizer: ", "model: ", "config: ", str(folder)))  # noqa: PT017
             continue
         use(model)
 

@@ -44,10 +44,10 @@ CLIENT = """
             model = StaticModel.from_pretrained(**arguments)
         except Exception as error:
             return {"error": [kind.__name__ for kind in type(error).__mro__], "message": str(error)}
-        return {"vectors": model.encode(%r).tolist(), "normalize": model.normalize}
+        return {"vectors": model.encode(TEXTS).tolist(), "normalize": model.normalize}
 
     print(json.dumps([attempt(arguments) for arguments in json.loads(sys.argv[1])]))
-""" % (TEXTS,)
+""".replace("TEXTS", repr(TEXTS))
 
 
 class Client:

@@ -65,8 +65,8 @@ _OUTPUT_OPTION = click.option(
     help="The file to write; its suffix is the format: .npy, .safetensors, .json or .jsonl. Without, or -: JSON on standard output.",
 )
 _LENGTH_OPTIONS = (
-    click.option("--max-length", metavar="N|none", callback=_checked_max_length, help="Tokens of a text that count; without: as the model says."),
-    click.option("--normalize/--no-normalize", default=None, help="Whether vectors get length 1; without: as the model says."),
+    click.option("--max-length", metavar="N|none", callback=_checked_max_length, help="Tokens of a text that count; without: the model's."),
+    click.option("--normalize/--no-normalize", default=None, help="Whether vectors get length 1; without: the model's."),
 )
 
 

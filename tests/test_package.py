@@ -1,0 +1,87 @@
+"""The package as a whole: what importing it costs, what it shows, and whether its models travel between processes."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import copy
+import multiprocessing
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+
+import numpy as np
+import pytest
+from helpers import DTYPES
+
+import model2vec_numba
+from model2vec_numba import StaticModel
+
+TEXTS = ["some text", "", "more of it"]
+
+
+def run_python(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_importing_it_imports_little() -> None:
+    heavy = "numba", "llvmlite", "numpy", "tokenizers", "huggingface_hub", "tqdm", "model2vec"
+    code = f"import sys, model2vec_numba; print([name for name in {heavy} if name in sys.modules])"
+    assert run_python(code) == "[]"
+    code = "import sys, model2vec_numba; dir(model2vec_numba); model2vec_numba.__version__; print('numba' in sys.modules)"
+    assert run_python(code) == "False"
+
+
+def test_loading_a_local_model_imports_no_client() -> None:
+    code = "import sys; from model2vec_numba import StaticModel; StaticModel.from_pretrained().encode('x'); print('huggingface_hub' in sys.modules)"
+    assert run_python(code) == "False"
+
+
+def test_names() -> None:
+    assert model2vec_numba.__version__ == version("model2vec-numba")
+    assert dir(model2vec_numba) == sorted(model2vec_numba.__all__)
+    assert {"StaticModel", "ModelError", "ModelFormatError", "ModelNotFoundError", "TokenizationError", "__version__"} <= set(dir(model2vec_numba))
+    for name in model2vec_numba.__all__:
+        assert getattr(model2vec_numba, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'Nonesuch'"):
+        model2vec_numba.Nonesuch  # noqa: B018
+
+
+def test_errors_are_kinds_of_one_another() -> None:
+    errors = model2vec_numba.ModelFormatError, model2vec_numba.ModelNotFoundError, model2vec_numba.TokenizationError
+    assert all(issubclass(error, model2vec_numba.ModelError) for error in errors)
+    assert [issubclass(error, ValueError) for error in errors] == [True, False, True]
+    assert [issubclass(error, OSError) for error in errors] == [False, True, False]
+    assert str(model2vec_numba.ModelNotFoundError("the whole story")) == "the whole story"
+
+
+@pytest.mark.parametrize("protocol", [2, pickle.HIGHEST_PROTOCOL])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_pickle(dtype: str, protocol: int, make_model: Callable[..., StaticModel]) -> None:
+    model = make_model("unigram", 7, dtype, weights=True, mapping=True, normalize=False, max_length=9)
+    expected = model.encode(TEXTS)
+    for other in (pickle.loads(pickle.dumps(model, protocol)), copy.deepcopy(model), copy.copy(model)):
+        assert type(other) is StaticModel
+        np.testing.assert_array_equal(other.encode(TEXTS), expected)
+        assert other.config == model.config
+        assert repr(other) == repr(model)
+        assert other.tokenize(TEXTS) == model.tokenize(TEXTS)
+        # What has been checked stays unchangeable.
+        assert not any(array.flags.writeable for array in (other.embedding, other.weights, other.token_mapping))
+
+
+def test_pickled_settings_are_its_own(default_model: StaticModel) -> None:
+    other = pickle.loads(pickle.dumps(default_model))
+    other.normalize, other.max_length = False, 3
+    assert (default_model.normalize, default_model.max_length) == (True, 512)
+    again = pickle.loads(pickle.dumps(other))
+    assert (again.normalize, again.max_length) == (False, 3)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(default_model)).encode(TEXTS), default_model.encode(TEXTS))
+
+
+def test_a_model_in_another_process(default_model: StaticModel) -> None:
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
+        found = pool.submit(default_model.encode, TEXTS).result(timeout=120)
+    np.testing.assert_array_equal(found, default_model.encode(TEXTS))
