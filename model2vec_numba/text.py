@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from model2vec_numba.compiled import compiled
 
 __all__ = ["TextBatch", "batches", "check_sentences", "flatten"]
 
@@ -99,7 +100,7 @@ def flatten(sentences: Sequence[str], max_chars: int | None = None, first: int =
     return TextBatch(data, offsets)
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _code_points_to_bytes(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> None:
     """Turn offsets counted in code points into offsets counted in bytes of the valid UTF-8 in `data`, in place."""
     at_byte = 0

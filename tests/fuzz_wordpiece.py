@@ -4,6 +4,8 @@ Every code point, alone and between letters, for each of the tests' variants of 
 random texts for every normaliser there is; and all texts in ``../shared/texts``, where there are any. Exits with 1 if any ids differ.
 """
 
+# ruff: noqa: T201 - it is a program, and prints
+
 from __future__ import annotations
 
 import argparse
@@ -110,6 +112,8 @@ def main() -> int:
         for vocabulary, parts in vocabularies.items():
             case = Case(with_normalizer(parts, settings))
             for name, texts in files.items():
+                if vocabulary != "bundled" and name.endswith(("paragraphs", "whole")):
+                    continue
                 report.compare(f"{name}, {vocabulary}, {variant}", case, texts)
     print(f"{report.texts:,} texts in all, {report.mismatches} mismatches, {report.fallbacks / report.texts:.4%} fell back")
     return 1 if report.mismatches else 0

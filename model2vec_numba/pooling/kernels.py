@@ -14,6 +14,7 @@ from numba import njit, prange, types
 from numba.extending import overload
 from numpy.typing import NDArray
 
+from model2vec_numba.compiled import compiled
 from model2vec_numba.pooling.widen import widen
 
 __all__ = ["BLOCK", "gather_rows", "pool_parallel", "pool_texts"]
@@ -46,7 +47,7 @@ def _narrow(element):  # type: ignore[no-untyped-def]
     return lambda element: widen(element)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled()
 def pool_texts(
     matrix: NDArray[Any],
     weights: NDArray[np.float32],
@@ -143,7 +144,7 @@ def _finish(total: NDArray[np.float64], count: int, normalize: bool, vector: NDA
         vector[d] = np.float32(total[d] * scale)
 
 
-@njit(parallel=True, nogil=True, cache=True, error_model="numpy")
+@compiled(parallel=True)
 def pool_parallel(
     matrix: NDArray[Any],
     weights: NDArray[np.float32],
@@ -159,7 +160,7 @@ def pool_parallel(
         pool_texts(matrix, weights, mapping, ids, offsets, normalize, segments[segment], segments[segment + 1], out)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled()
 def gather_rows(
     matrix: NDArray[Any],
     weights: NDArray[np.float32],

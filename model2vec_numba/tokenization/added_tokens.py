@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["Patterns", "holds_pattern", "make_patterns"]
+__all__ = ["Patterns", "holds_pattern", "make_patterns", "pattern_at"]
 
 
 class Patterns(NamedTuple):
@@ -31,11 +31,11 @@ class Patterns(NamedTuple):
 
 
 def make_patterns(texts: Iterable[str]) -> Patterns:
-    """The arrays for texts. The empty one is in every text."""
+    """The arrays for texts, none of them empty."""
     encoded = sorted({text.encode("utf-8") for text in texts})
     offsets = np.zeros(len(encoded) + 1, np.int64)
     np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)), out=offsets[1:])
-    groups = np.searchsorted(np.array([pattern[0] if pattern else 0 for pattern in encoded], np.int64), np.arange(257)).astype(np.int64)
+    groups = np.searchsorted(np.array([pattern[0] for pattern in encoded], np.int64), np.arange(257)).astype(np.int64)
     return Patterns(np.frombuffer(b"".join([*encoded, b"\0"]), np.uint8), offsets, groups)
 
 
@@ -49,19 +49,31 @@ def holds_pattern(
     groups: NDArray[np.int64],
 ) -> bool:
     """Whether any of the patterns stands in ``text[begin:end]``."""
-    if len(offsets) > 1 and offsets[1] == 0:  # the empty one, which sorts first
-        return True
     for i in range(begin, end):
-        byte = np.int64(text[i])
-        if groups[byte] != groups[byte + 1]:
-            for pattern in range(groups[byte], groups[byte + 1]):
-                length = offsets[pattern + 1] - offsets[pattern]
-                if i + length <= end:
-                    same = True
-                    for k in range(1, length):
-                        if text[i + k] != data[offsets[pattern] + k]:
-                            same = False
-                            break
-                    if same:
-                        return True
+        if pattern_at(text, i, end, data, offsets, groups):
+            return True
+    return False
+
+
+@njit
+def pattern_at(
+    text: NDArray[np.uint8],
+    i: int,
+    end: int,
+    data: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    groups: NDArray[np.int64],
+) -> bool:
+    """Whether one of the patterns begins at `i` in ``text[:end]``."""
+    byte = np.int64(text[i])
+    for pattern in range(groups[byte], groups[byte + 1]):
+        length = offsets[pattern + 1] - offsets[pattern]
+        if i + length <= end:
+            same = True
+            for k in range(1, length):
+                if text[i + k] != data[offsets[pattern] + k]:
+                    same = False
+                    break
+            if same:
+                return True
     return False

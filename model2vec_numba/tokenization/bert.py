@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
-from tokenizers.normalizers import Normalizer
 
 from model2vec_numba.text import TextBatch
 from model2vec_numba.threads import segments, threads
@@ -19,6 +18,7 @@ from model2vec_numba.tokenization.library import LibraryBackend
 from model2vec_numba.tokenization.spec import TokenizerSpec
 from model2vec_numba.tokenization.wordpiece import (
     BYTE_ALNUM,
+    BYTE_BEGINS_PATTERN,
     BYTE_ISOLATE,
     BYTE_OTHER,
     BYTE_SPACE,
@@ -55,8 +55,12 @@ class BertBackend:
             and _has_form(model, "WordPiece", _MODEL)
             and spec.plain_vocabulary is not None
             and model["unk_token"] in model["vocab"]
+            and model["max_input_chars_per_word"] >= 1
+            and _keeps_ids(spec.parts.get("post_processor"))
         ):
-            return cls(spec)
+            backend = cls(spec)
+            # An added token of which the normaliser leaves nothing is nowhere and everywhere: that is for the library.
+            return backend if all(backend._normalized_added) else None
         return None
 
     def __init__(self, spec: TokenizerSpec) -> None:
@@ -74,9 +78,13 @@ class BertBackend:
         self._vocabulary = build_vocabulary(list(vocabulary), ids, model["continuing_subword_prefix"].encode("utf-8"))
         added = spec.parts["added_tokens"]
         self._patterns = make_patterns(token["content"] for token in added if not token["normalized"] and token["content"])
-        self._normalized_patterns = make_patterns(
-            _solid(empty.normalizer, token["content"]) for token in added if token["normalized"] and token["content"]
-        )
+        # Most begin with a bracket, and so are looked for only where a bracket is; any that does not is looked for at every byte.
+        first_bytes = np.flatnonzero(np.diff(self._patterns.groups))
+        self._scans = not bool((self._byte_kinds[first_bytes] == BYTE_ISOLATE).all())
+        if not self._scans:
+            self._byte_kinds[first_bytes] = BYTE_BEGINS_PATTERN
+        self._normalized_added = [self._table.solid(token["content"]) for token in added if token["normalized"] and token["content"]]
+        self._normalized_patterns = make_patterns(filter(None, self._normalized_added))
         self._settings = (model["vocab"][model["unk_token"]], min(model["max_input_chars_per_word"], _UNBOUNDED))
 
     def tokenize(self, texts: TextBatch, max_tokens: int | None) -> TokenBatch:
@@ -113,7 +121,7 @@ class BertBackend:
         entries, pool = self._table.entries, self._table.pool
         if len(self._normalized_patterns.offsets) > 1:
             mark_normalized_patterns(texts.data, texts.offsets, entries, pool, *self._normalized_patterns, missing, status)
-        tables = (self._byte_kinds, self._lowercases, entries, pool, *self._vocabulary, *self._patterns, *self._settings)
+        tables = (self._byte_kinds, self._lowercases, entries, pool, *self._vocabulary, *self._patterns, self._scans, *self._settings)
         with threads(len(ids), _PARALLEL_BYTES) as count:
             if count == 1:
                 end = tokenize_texts(texts.data, texts.offsets, 0, len(texts), *tables, limit, missing, status, counts, ids, 0)
@@ -145,9 +153,18 @@ def _has_form(part: Any, kind: str, members: dict[str, Any]) -> bool:
     )
 
 
-def _solid(normalizer: Normalizer, content: str) -> str:
-    """The normalised form of an added token, without white space."""
-    return "".join(normalizer.normalize_str(content).split())
+def _keeps_ids(post_processor: Any) -> bool:
+    """Whether a post-processor leaves a text's own ids as they are when no special tokens are asked for."""
+    if post_processor is None:
+        return True
+    if not isinstance(post_processor, dict):
+        return False
+    if post_processor.get("type") == "TemplateProcessing":
+        # A template may also repeat the text, or leave it out.
+        pieces = post_processor.get("single")
+        own = [piece for piece in pieces if "SpecialToken" not in piece] if isinstance(pieces, list) else []
+        return len(own) == 1 and own[0].get("Sequence", {}).get("id") == "A"
+    return post_processor.get("type") in ("BertProcessing", "RobertaProcessing", "ByteLevel")
 
 
 def _byte_kinds(table: CodePointTable) -> tuple[NDArray[np.uint8], bool]:

@@ -83,6 +83,12 @@ class CodePointTable:
                     self._learn_page(int(page))
         return len(pages) > 0
 
+    def solid(self, text: str) -> str:
+        """The normalised text, without what the pre-tokeniser takes for white space."""
+        normalized: str = self._normalizer.normalize_str(text)
+        kinds = self._classes(sorted(set(normalized)))
+        return "".join(character for character in normalized if kinds[character] != SPACE)
+
     def _learn_page(self, page: int) -> None:
         code_points = [c for c in range(page << 8, (page + 1) << 8) if c not in _SURROGATES]
         results = _apart(self._normalizer, list(map(chr, code_points)))

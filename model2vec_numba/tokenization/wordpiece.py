@@ -11,13 +11,15 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from model2vec_numba.tokenization.added_tokens import holds_pattern
+from model2vec_numba.compiled import compiled
+from model2vec_numba.tokenization.added_tokens import holds_pattern, pattern_at
 from model2vec_numba.tokenization.code_points import CANNOT_VOUCH, DROP, ISOLATE, LONG_WORD, NONSTARTER, SPACE, UNLEARNT, decode
 from model2vec_numba.tokenization.wordpiece_vocabulary import ABSENT, CONTINUING, INITIAL, find_child, find_word
 from model2vec_numba.tokenization.words import alnum_length, load_word, lowercase_word, store_word, word_mask
 
 __all__ = [
     "BYTE_ALNUM",
+    "BYTE_BEGINS_PATTERN",
     "BYTE_ISOLATE",
     "BYTE_OTHER",
     "BYTE_SPACE",
@@ -37,9 +39,10 @@ BYTE_OTHER = 0
 BYTE_ALNUM = 1  # a letter or digit that becomes itself, or its small letter
 BYTE_SPACE = 2
 BYTE_ISOLATE = 3  # a word by itself that becomes itself
+BYTE_BEGINS_PATTERN = 4  # such a one, with which an added token begins
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def tokenize_texts(
     data: NDArray[np.uint8],
     offsets: NDArray[np.int64],
@@ -54,6 +57,7 @@ def tokenize_texts(
     pattern_data: NDArray[np.uint8],
     pattern_offsets: NDArray[np.int64],
     pattern_groups: NDArray[np.int64],
+    scans: bool,
     unknown: int,
     max_word_chars: int,
     max_tokens: int,
@@ -73,6 +77,7 @@ def tokenize_texts(
         entries, pool: see `CodePointTable`.
         words, trie: see `WordPieceVocabulary`.
         pattern_data, pattern_offsets, pattern_groups: the added tokens that are looked for in the text as it is; see `Patterns`.
+        scans: whether to look for them at every byte; else only at those that are `BYTE_BEGINS_PATTERN`.
         unknown: the id that is dropped.
         max_word_chars: a word of more characters is unknown.
         max_tokens: the number of ids to keep of each text.
@@ -92,7 +97,7 @@ def tokenize_texts(
         stop = at + max_tokens
         i = offsets[text]
         end = offsets[text + 1]
-        if status[text] == DONE and holds_pattern(data, i, end, pattern_data, pattern_offsets, pattern_groups):
+        if status[text] == DONE and scans and holds_pattern(data, i, end, pattern_data, pattern_offsets, pattern_groups):
             status[text] = FALLBACK
         if status[text] != DONE:
             end = i
@@ -115,9 +120,14 @@ def tokenize_texts(
                     elif token != unknown:
                         ids[at] = token
                         at += 1
-                    i = j
+                    # What follows is a space more often than not.
+                    i = j + 1 if j < end and data[j] == 0x20 else j
                     continue
-            elif byte_kind == BYTE_ISOLATE:
+            elif byte_kind >= BYTE_ISOLATE:
+                if byte_kind == BYTE_BEGINS_PATTERN and pattern_at(data, i, end, pattern_data, pattern_offsets, pattern_groups):
+                    status[text] = FALLBACK
+                    at = begin
+                    break
                 token = find_word(words, np.uint64(data[i]), np.uint64(0))
                 if token != ABSENT and token != unknown:
                     ids[at] = token
@@ -199,6 +209,8 @@ def _normalize_word(
         if kind == SPACE:
             break
         if kind == DROP:
+            if chars == 0:
+                break  # what follows may be something that only the caller looks at
             continue
         if kind == UNLEARNT:
             missing[code_point >> 8] = 1
@@ -266,7 +278,7 @@ def _emit_pieces(word: NDArray[np.uint8], length: int, trie: NDArray[np.int64], 
     return at
 
 
-@njit(parallel=True, nogil=True, cache=True)
+@compiled(parallel=True)
 def tokenize_segments(
     data: NDArray[np.uint8],
     offsets: NDArray[np.int64],
@@ -280,6 +292,7 @@ def tokenize_segments(
     pattern_data: NDArray[np.uint8],
     pattern_offsets: NDArray[np.int64],
     pattern_groups: NDArray[np.int64],
+    scans: bool,
     unknown: int,
     max_word_chars: int,
     max_tokens: int,
@@ -308,6 +321,7 @@ def tokenize_segments(
             pattern_data,
             pattern_offsets,
             pattern_groups,
+            scans,
             unknown,
             max_word_chars,
             max_tokens,
@@ -327,7 +341,7 @@ def tokenize_segments(
     return at
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def mark_normalized_patterns(
     data: NDArray[np.uint8],
     offsets: NDArray[np.int64],

@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from model2vec_numba.compiled import compiled
 from model2vec_numba.tokenization.words import load_word, word_mask
 
 __all__ = ["ABSENT", "CONTINUING", "INITIAL", "WordPieceVocabulary", "build_vocabulary", "find_child", "find_word"]
@@ -60,20 +61,25 @@ def _slots(entries: int) -> int:
 
 
 @njit(inline="always")
-def _first_slot(first: np.uint64, rest: np.uint64, slots: int) -> int:
+def _first_slot(first: np.uint64, rest: np.uint64, slots: int) -> np.uint64:
+    # Unsigned, here and below: numba then spares the look whether an index counts from the end.
     mixed = (first ^ (rest * _MIX_REST)) * _MIX
-    return np.int64((mixed >> np.uint64(32)) & np.uint64(slots - 1))
+    return (mixed >> np.uint64(32)) & np.uint64(slots - 1)
+
+
+@njit(inline="always")
+def _next_slot(slot: np.uint64, slots: int) -> np.uint64:
+    return (slot + np.uint64(1)) & np.uint64(slots - 1)
 
 
 @njit(inline="always")
 def find_word(words: NDArray[np.uint64], first: np.uint64, rest: np.uint64) -> int:
     """The id of the token whose bytes, padded with NULs, are these two words; `ABSENT` if there is none."""
-    last_slot = len(words) - 1
     slot = _first_slot(first, rest, len(words))
     while words[slot, 2] != 0:
         if words[slot, 0] == first and words[slot, 1] == rest:
             return np.int32(words[slot, 2]) - np.int32(1)
-        slot = (slot + 1) & last_slot
+        slot = _next_slot(slot, len(words))
     return ABSENT
 
 
@@ -81,16 +87,15 @@ def find_word(words: NDArray[np.uint64], first: np.uint64, rest: np.uint64) -> i
 def find_child(trie: NDArray[np.int64], node: int, byte: int) -> int:
     """``child << 32 | id + 1`` for the edge of `byte` from `node`; 0 if there is none."""
     key = node << 8 | byte
-    last_slot = len(trie) - 1
     slot = _first_slot(np.uint64(key), np.uint64(0), len(trie))
     while trie[slot, 0] != 0:
         if trie[slot, 0] == key:
             return trie[slot, 1]
-        slot = (slot + 1) & last_slot
+        slot = _next_slot(slot, len(trie))
     return 0
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _fill_words(data: NDArray[np.uint8], offsets: NDArray[np.int64], ids: NDArray[np.int32], words: NDArray[np.uint64]) -> None:
     for token in range(len(ids)):
         begin, length = offsets[token], offsets[token + 1] - offsets[token]
@@ -100,11 +105,11 @@ def _fill_words(data: NDArray[np.uint8], offsets: NDArray[np.int64], ids: NDArra
         rest = load_word(data, begin + 8) & word_mask(max(length - 8, 0))
         slot = _first_slot(first, rest, len(words))
         while words[slot, 2] != 0:
-            slot = (slot + 1) & (len(words) - 1)
+            slot = _next_slot(slot, len(words))
         words[slot, 0], words[slot, 1], words[slot, 2] = first, rest, np.uint64(ids[token]) + np.uint64(1)
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _fill_trie(
     data: NDArray[np.uint8],
     offsets: NDArray[np.int64],
@@ -125,7 +130,7 @@ def _fill_trie(
                 key = node << 8 | data[at]
                 slot = _first_slot(np.uint64(key), np.uint64(0), len(trie))
                 while trie[slot, 0] != 0 and trie[slot, 0] != key:
-                    slot = (slot + 1) & (len(trie) - 1)
+                    slot = _next_slot(slot, len(trie))
                 if trie[slot, 0] == 0:
                     nodes += 1
                     if 2 * nodes > len(trie):
