@@ -107,6 +107,16 @@ def _code_points_to_bytes(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -
     at_code_point = 0
     for i in range(1, len(offsets)):
         target = offsets[i]
+        # Strides of 32 bytes, whose code points are counted by their first bytes, which the compiler does in a few instructions.
+        while at_code_point + 32 <= target:
+            stride = 0
+            for k in range(32):
+                stride += (data[at_byte + k] & 0xC0) != 0x80
+            at_code_point += stride
+            at_byte += 32
+        # Then back to where a code point begins, and on by single ones.
+        while at_byte < len(data) and (data[at_byte] & 0xC0) == 0x80:
+            at_byte += 1
         while at_code_point < target:
             lead = data[at_byte]
             at_byte += 1 + (lead >= 0xC0) + (lead >= 0xE0) + (lead >= 0xF0)

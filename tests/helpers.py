@@ -133,11 +133,14 @@ def new_tokenizer(*words: str) -> Tokenizer:
 
 
 def random_matrix(rows: int, dim: int, dtype: str, seed: int = 7) -> NDArray[Any]:
-    """Random values in one of `DTYPES` (bfloat16 from `ml_dtypes`)."""
+    """Random values in one of `DTYPES` (bfloat16 from `ml_dtypes`).
+
+    Their mean is not zero, as a real model's is not: where all of a text's rows cancelled out, rounding would be all that is left.
+    """
     generator = np.random.default_rng([seed, rows, dim])
     if dtype == "int8":
-        return generator.integers(-127, 128, (rows, dim), np.int8)
-    return generator.normal(0, 0.5, (rows, dim)).astype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
+        return np.clip(np.rint(generator.normal(25, 50, (rows, dim))), -127, 127).astype(np.int8)
+    return generator.normal(0.25, 0.5, (rows, dim)).astype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
 
 
 def random_parts(size: int, dim: int, dtype: str, *, weights: bool, mapping: bool, seed: int = 7) -> dict[str, NDArray[Any]]:

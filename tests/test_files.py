@@ -267,7 +267,7 @@ def test_quantize_to_as_model2vec_and_numpy_say_it(tmp_path: Path) -> None:
     from model2vec.quantization import DType
 
     folder = write_model(tmp_path, contents())
-    model = StaticModel.from_pretrained(folder, quantize_to=DType.Int8, dimensionality=np.int64(2))  # type: ignore[arg-type]
+    model = StaticModel.from_pretrained(folder, quantize_to=DType.Int8, dimensionality=np.int64(2))
     assert type(model.embedding_dtype) is str
     assert (model.embedding_dtype, model.dim, type(model.dim)) == ("int8", 2, int)
     assert "int8" in repr(model) and "DType" not in repr(model)
@@ -322,7 +322,7 @@ def test_reads_what_the_library_writes(entries: list[tuple[str, list[int]]], pad
     length = int.from_bytes(content[:8], "little")
     content = raw_safetensors(content[8 : 8 + length].rstrip(b" "), content[8 + length :], padding=padding)
     found = parse_tensors(np.frombuffer(content, np.uint8), tensors, "test")
-    theirs = dict(deserialize(content))
+    theirs = dict(deserialize(content))  # type: ignore[no-untyped-call]
     assert found.keys() == tensors.keys() == theirs.keys()
     for name, tensor in found.items():
         as_uint = tensors[name].dtype.name in ("bfloat16", "bool")

@@ -68,7 +68,9 @@ def test_pickle(dtype: str, protocol: int, make_model: Callable[..., StaticModel
         assert repr(other) == repr(model)
         assert other.tokenize(TEXTS) == model.tokenize(TEXTS)
         # What has been checked stays unchangeable.
-        assert not any(array.flags.writeable for array in (other.embedding, other.weights, other.token_mapping))
+        for array in (other.embedding, other.weights, other.token_mapping):
+            assert array is not None
+            assert not array.flags.writeable
 
 
 def test_pickled_settings_are_its_own(default_model: StaticModel) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from model2vec_numba.text import TextBatch
+from model2vec_numba.text import TextBatch, flatten
 from model2vec_numba.threads import segments, threads
 from model2vec_numba.tokenization.added_tokens import make_patterns
 from model2vec_numba.tokenization.backend import TokenBatch, replace_texts
@@ -73,9 +73,11 @@ class BertBackend:
         self._table = CodePointTable(empty.normalizer, empty.pre_tokenizer, decomposes=strips_accents)
         self._byte_kinds, self._lowercases = _byte_kinds(self._table)
         # No word holds a NUL, see `CodePointTable`, and the arrays could not tell it from padding.
-        vocabulary = {token.encode("utf-8"): token_id for token, token_id in model["vocab"].items() if "\0" not in token}
+        vocabulary = model["vocab"]
+        if "\0" in "".join(vocabulary):
+            vocabulary = {token: token_id for token, token_id in vocabulary.items() if "\0" not in token}
         ids = np.fromiter(vocabulary.values(), np.int32, len(vocabulary))
-        self._vocabulary = build_vocabulary(list(vocabulary), ids, model["continuing_subword_prefix"].encode("utf-8"))
+        self._vocabulary = build_vocabulary(flatten(list(vocabulary)), ids, model["continuing_subword_prefix"].encode("utf-8"))
         added = spec.parts["added_tokens"]
         self._patterns = make_patterns(token["content"] for token in added if not token["normalized"] and token["content"])
         # Most begin with a bracket, and so are looked for only where a bracket is; any that does not is looked for at every byte.

@@ -64,9 +64,12 @@ class TokenizerSpec:
         vocabulary = model.get("vocab")
         if model.get("type") != "WordPiece" or not isinstance(vocabulary, dict) or not isinstance(added, list):
             return None
-        if set(map(type, vocabulary.values())) != {int} or min(vocabulary.values()) < 0 or max(vocabulary.values()) >= 1 << 31:
+        if set(map(type, vocabulary.values())) != {int}:
             return None
         try:
+            ids = np.fromiter(vocabulary.values(), np.int64, len(vocabulary))
+            if ids.min() < 0 or ids.max() >= 1 << 31:
+                return None
             "".join(vocabulary).encode("utf-8")
             contents = {token["content"] for token in added}
             # Everything but the vocabulary: whether the library would take it.

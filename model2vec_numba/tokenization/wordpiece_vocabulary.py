@@ -9,6 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from model2vec_numba.compiled import compiled
+from model2vec_numba.text import TextBatch
 from model2vec_numba.tokenization.words import load_word, word_mask
 
 __all__ = ["ABSENT", "CONTINUING", "INITIAL", "WordPieceVocabulary", "build_vocabulary", "find_child", "find_word"]
@@ -37,20 +38,17 @@ class WordPieceVocabulary(NamedTuple):
     trie: NDArray[np.int64]
 
 
-def build_vocabulary(tokens: list[bytes], ids: NDArray[np.int32], prefix: bytes) -> WordPieceVocabulary:
-    """Build the arrays for tokens, UTF-8 and without NULs, with their ids; those that begin with `prefix` continue a word."""
-    lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
-    offsets = np.zeros(len(tokens) + 1, np.int64)
-    np.cumsum(lengths, out=offsets[1:])
-    data = np.frombuffer(b"".join([*tokens, bytes(_KEY_BYTES)]), np.uint8)
-    continues = np.fromiter((token.startswith(prefix) for token in tokens), np.bool_, len(tokens))
-    words = np.zeros((_slots(int(np.count_nonzero(lengths <= _KEY_BYTES))), 4), np.uint64)
-    _fill_words(data, offsets, ids, words)
+def build_vocabulary(tokens: TextBatch, ids: NDArray[np.int32], prefix: bytes) -> WordPieceVocabulary:
+    """Build the arrays for tokens, without NULs, with their ids; those that begin with `prefix` continue a word."""
+    data = np.concatenate([tokens.data, np.zeros(_KEY_BYTES, np.uint8)])
+    short = int(np.count_nonzero(np.diff(tokens.offsets) <= _KEY_BYTES))
+    words = np.zeros((_slots(short), 4), np.uint64)
+    _fill_words(data, tokens.offsets, ids, words)
     # Tokens share about half of their bytes' nodes with others; if these share less, a second, larger try is cheap.
-    slots = _slots(int(offsets[-1]) // 2)
+    slots = _slots(len(tokens.data) // 2)
     while True:
         trie = np.zeros((slots, 2), np.int64)
-        if _fill_trie(data, offsets, ids, continues, len(prefix), trie):
+        if _fill_trie(data, tokens.offsets, ids, np.frombuffer(prefix + b"\0", np.uint8), len(prefix), trie):
             return WordPieceVocabulary(words, trie)
         slots *= 2
 
@@ -114,16 +112,19 @@ def _fill_trie(
     data: NDArray[np.uint8],
     offsets: NDArray[np.int64],
     ids: NDArray[np.int32],
-    continues: NDArray[np.bool_],
+    prefix: NDArray[np.uint8],
     prefix_length: int,
     trie: NDArray[np.int64],
 ) -> bool:
     """Fill the empty trie; false if it would be more than half full."""
     nodes = CONTINUING
     for token in range(len(ids)):
-        for continuing in range(2):
-            if continuing and not continues[token]:
-                continue
+        continues = offsets[token + 1] - offsets[token] >= prefix_length
+        for k in range(prefix_length):
+            if not continues or data[offsets[token] + k] != prefix[k]:
+                continues = False
+                break
+        for continuing in range(1 + continues):
             node = CONTINUING if continuing else INITIAL
             begin = offsets[token] + (prefix_length if continuing else 0)
             for at in range(begin, offsets[token + 1]):
