@@ -77,7 +77,9 @@ class BertBackend:
         if "\0" in "".join(vocabulary):
             vocabulary = {token: token_id for token, token_id in vocabulary.items() if "\0" not in token}
         ids = np.fromiter(vocabulary.values(), np.int32, len(vocabulary))
-        self._vocabulary = build_vocabulary(flatten(list(vocabulary)), ids, model["continuing_subword_prefix"].encode("utf-8"))
+        prefix = model["continuing_subword_prefix"].encode("utf-8")
+        prefix_begins_words = not prefix or self._byte_kinds[prefix[0]] != BYTE_ISOLATE
+        self._vocabulary = build_vocabulary(flatten(list(vocabulary)), ids, prefix, prefix_begins_words)
         added = spec.parts["added_tokens"]
         self._patterns = make_patterns(token["content"] for token in added if not token["normalized"] and token["content"])
         # Most begin with a bracket, and so are looked for only where a bracket is; any that does not is looked for at every byte.

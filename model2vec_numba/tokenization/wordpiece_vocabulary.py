@@ -28,8 +28,8 @@ class WordPieceVocabulary(NamedTuple):
     """Arrays that compiled code searches; both are open-addressing hash tables with linear probing, their lengths powers of two.
 
     Attributes:
-        words: uint64, shape (slots, 4): the tokens of at most 16 bytes. A row is the bytes, padded with NULs, as two words, then one more than
-            the id (0: an empty slot), then nothing.
+        words: uint64, shape (slots, 3): the tokens of at most 16 bytes. A row is the bytes, padded with NULs, as two words, then one more than
+            the id (0: an empty slot).
         trie: int64, shape (slots, 2): the edges of a trie over the bytes of all tokens. A row is ``node << 8 | byte`` (0: an empty slot), then
             ``child << 32 | id + 1``, the id being that of the token that ends at the child (0 + what: none does).
     """
@@ -38,17 +38,20 @@ class WordPieceVocabulary(NamedTuple):
     trie: NDArray[np.int64]
 
 
-def build_vocabulary(tokens: TextBatch, ids: NDArray[np.int32], prefix: bytes) -> WordPieceVocabulary:
-    """Build the arrays for tokens, without NULs, with their ids; those that begin with `prefix` continue a word."""
+def build_vocabulary(tokens: TextBatch, ids: NDArray[np.int32], prefix: bytes, prefix_begins_words: bool) -> WordPieceVocabulary:
+    """Build the arrays for tokens, without NULs, with their ids; those that begin with `prefix` continue a word.
+
+    `prefix_begins_words`: whether a word of the text can begin with the first character of the prefix and go on.
+    """
     data = np.concatenate([tokens.data, np.zeros(_KEY_BYTES, np.uint8)])
     short = int(np.count_nonzero(np.diff(tokens.offsets) <= _KEY_BYTES))
-    words = np.zeros((_slots(short), 4), np.uint64)
+    words = np.zeros((_slots(short), 3), np.uint64)
     _fill_words(data, tokens.offsets, ids, words)
-    # Tokens share about half of their bytes' nodes with others; if these share less, a second, larger try is cheap.
-    slots = _slots(len(tokens.data) // 2)
+    # A smaller table stays in the caches. Tokens share half of their bytes' nodes with others; if these share less, a larger try is cheap.
+    slots = _slots(len(tokens.data) // 4)
     while True:
         trie = np.zeros((slots, 2), np.int64)
-        if _fill_trie(data, tokens.offsets, ids, np.frombuffer(prefix + b"\0", np.uint8), len(prefix), trie):
+        if _fill_trie(data, tokens.offsets, ids, np.frombuffer(prefix + b"\0", np.uint8), len(prefix), prefix_begins_words, trie):
             return WordPieceVocabulary(words, trie)
         slots *= 2
 
@@ -114,9 +117,10 @@ def _fill_trie(
     ids: NDArray[np.int32],
     prefix: NDArray[np.uint8],
     prefix_length: int,
+    prefix_begins_words: bool,
     trie: NDArray[np.int64],
 ) -> bool:
-    """Fill the empty trie; false if it would be more than half full."""
+    """Fill the empty trie; false if it would be too full."""
     nodes = CONTINUING
     for token in range(len(ids)):
         continues = offsets[token + 1] - offsets[token] >= prefix_length
@@ -124,7 +128,7 @@ def _fill_trie(
             if not continues or data[offsets[token] + k] != prefix[k]:
                 continues = False
                 break
-        for continuing in range(1 + continues):
+        for continuing in range(0 if prefix_begins_words or not continues else 1, 1 + continues):
             node = CONTINUING if continuing else INITIAL
             begin = offsets[token] + (prefix_length if continuing else 0)
             for at in range(begin, offsets[token + 1]):
@@ -134,7 +138,7 @@ def _fill_trie(
                     slot = _next_slot(slot, len(trie))
                 if trie[slot, 0] == 0:
                     nodes += 1
-                    if 2 * nodes > len(trie):
+                    if 10 * nodes > 7 * len(trie):
                         return False
                     trie[slot, 0], trie[slot, 1] = key, nodes << 32
                 if at + 1 == offsets[token + 1]:
