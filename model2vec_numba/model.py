@@ -384,6 +384,14 @@ class StaticModel:
         """The model's configuration: what its file holds, with `normalize` and `max_length` as they are now. A copy."""
         return {**self._config, "normalize": self.normalize, "max_length": self.max_length}
 
+    def __getstate__(self) -> dict[str, Any]:
+        # The backend's tables are made again from the tokenizer: they hold a lock, and are larger than it.
+        return {name: value for name, value in self.__dict__.items() if name != "_backend"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._backend = choose_backend(self._spec)
+
     def __repr__(self) -> str:
         return (
             f"{type(self).__name__}(dim={self.dim}, tokens={self._spec.size}, dtype={self.embedding_dtype}, normalize={self.normalize}, "
