@@ -362,7 +362,7 @@ class StaticModel:
     @property
     def tokenizer(self) -> Tokenizer:
         """The `tokenizers` library's tokeniser of this model, with truncation and padding off: a copy, free to change."""
-        return Tokenizer.from_str(self._spec.library.to_str())
+        return self._spec.make_library()
 
     @property
     def tokenizer_backend(self) -> str:
@@ -390,6 +390,9 @@ class StaticModel:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        # NumPy does not pickle that an array is read-only, and kernels are compiled for read-only ones.
+        for array in (self._table.matrix, self._table.weights, self._table.mapping):
+            array.flags.writeable = False
         self._backend = choose_backend(self._spec)
 
     def __repr__(self) -> str:

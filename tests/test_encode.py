@@ -444,6 +444,7 @@ def test_interrupt() -> None:
         model = StaticModel.from_pretrained()
         before = model.encode("unharmed")
         long = "some words of a long text, " * 8000
+        model.encode([long] * 16, max_length=None)  # compiles the parallel kernels
         print("ready", flush=True)
         try:
             model.encode([long] * 40_000, max_length=None)

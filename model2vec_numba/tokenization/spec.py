@@ -29,9 +29,17 @@ class TokenizerSpec:
     source: str
     parts: dict[str, Any]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The library's tokeniser would be pickled as it writes itself, and what it writes is not always what it read.
+        return parse_tokenizer, (self.text, self.source)
+
     @cached_property
     def library(self) -> Tokenizer:
-        """The `tokenizers` library's tokeniser for this file, with truncation and padding off.
+        """The `tokenizers` library's tokeniser for this file; see `make_library`."""
+        return self.make_library()
+
+    def make_library(self) -> Tokenizer:
+        """A new tokeniser of the `tokenizers` library for this file, with truncation and padding off.
 
         Raises:
             ModelFormatError: the library refuses the file.
