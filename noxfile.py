@@ -30,42 +30,58 @@ _PYENV = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
 os.environ["PATH"] = os.pathsep.join([*map(str, sorted(_PYENV.glob("versions/3.*/bin"))), os.environ["PATH"]])
 
 
-def install(session: nox.Session, group: str, *options: str) -> None:
-    """Install the package, with its extras, and a dependency group."""
-    session.install("-e.[cli]", *nox.project.dependency_groups(PROJECT, group), *options)
+def install(session: nox.Session, group: str, *options: str, extras: str = "cli") -> None:
+    """Install the package, with extras, and a dependency group."""
+    session.install(f"-e.[{extras}]", *nox.project.dependency_groups(PROJECT, group), *options)
 
 
 def numba_cache(session: nox.Session) -> dict[str, str]:
-    """An environment with a fresh cache of compiled code, of the session's own.
-
-    numba does not recompile a cached function when one that it calls from another file, or NUMBA_BOUNDSCHECK, has changed.
-    """
+    """An environment with an empty cache of compiled code, of the session's own: what it finds does not depend on what ran before."""
     folder = Path(session.create_tmp()).resolve() / "numba-cache"
     shutil.rmtree(folder, ignore_errors=True)
     return {"NUMBA_CACHE_DIR": str(folder)}
 
 
+# What is the same on every Python, and takes long, is left to the run that README's command is.
+QUICK = ("-m", "not exhaustive")
+
+
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """The test suite, on one Python."""
+    """The test suite on one Python, less the exhaustive tests; options follow ``--``, and then it is the whole suite."""
     install(session, "test")
-    session.run("pytest", *session.posargs, env=numba_cache(session))
+    session.run("pytest", *(session.posargs or QUICK), env=numba_cache(session))
 
 
 @nox.session
 def boundscheck(session: nox.Session) -> None:
-    """The test suite with the bounds of every array access in compiled code checked."""
+    """What `tests` runs, with the bounds of every array access in compiled code checked."""
     install(session, "test")
-    session.run("pytest", *session.posargs, env={**numba_cache(session), "NUMBA_BOUNDSCHECK": "1"})
+    session.run("pytest", *(session.posargs or QUICK), env={**numba_cache(session), "NUMBA_BOUNDSCHECK": "1"})
 
 
 @nox.session(python=PYTHONS[0])
 def minimums(session: nox.Session) -> None:
-    """The test suite with the oldest versions of what the package depends on that it admits."""
+    """What `tests` runs, with the oldest versions of what the package depends on that it admits."""
     if session.venv_backend != "uv":
         session.skip("only uv can choose the oldest versions")
     install(session, "test", "--resolution=lowest-direct")
-    session.run("pytest", *session.posargs, env=numba_cache(session))
+    session.run("pytest", *(session.posargs or QUICK), env=numba_cache(session))
+
+
+@nox.session
+def integrations(session: nox.Session) -> None:
+    """Arrow, pandas, Polars, DuckDB and scikit-learn: the tests of what works with the real libraries."""
+    install(session, "test", extras="arrow,cli,duckdb,pandas,polars,scikit-learn")
+    files = ("tests/test_arrow.py", "tests/test_integrations.py", "tests/test_readme.py", "tests/test_tables.py")
+    session.run("pytest", *(session.posargs or files), env=numba_cache(session))
+
+
+@nox.session
+def engines(session: nox.Session) -> None:
+    """Dask, Ray Data and Spark (which needs Java): the tests and examples on clusters of several processes."""
+    install(session, "test", extras="cli,dask,ray,spark")
+    session.run("pytest", *(session.posargs or ("tests/test_engines.py",)), env=numba_cache(session))
 
 
 @nox.session
@@ -86,16 +102,36 @@ def types(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def fuzz(session: nox.Session) -> None:
-    """The compiled tokeniser against the library on a million random texts and more; options follow ``--``."""
+    """The compiled tokenisers against the library on a million random texts each and more; options follow ``--``.
+
+    The first of them may be the name of one of the programs, such as `fuzz_pipeline.py`; else all run.
+    """
     install(session, "test")
-    session.run("python", "tests/fuzz_wordpiece.py", *session.posargs, env=numba_cache(session))
+    programs = ["fuzz_wordpiece.py", "fuzz_pipeline.py", "fuzz_bpe.py"]
+    chosen, options = (
+        (session.posargs[:1], session.posargs[1:]) if session.posargs[:1] in ([name] for name in programs) else (programs, session.posargs)
+    )
+    for program in chosen:
+        session.run("python", f"tests/{program}", *options, env=numba_cache(session))
+
+
+@nox.session(default=False)
+def stress(session: nox.Session) -> None:
+    """Threads and processes for half an hour or more: ``--seconds N`` each threading layer, ``--rounds N`` starts on an empty cache."""
+    install(session, "test")
+    session.install("joblib", "tbb")
+    options = ["--stress", "--seconds=60", "--rounds=50", *session.posargs]
+    # Without the path numba does not find the TBB that pip has installed.
+    environment = {**numba_cache(session), "LD_LIBRARY_PATH": str(Path(session.virtualenv.location) / "lib")}
+    session.run("pytest", "tests/test_concurrency.py", "tests/test_warmup.py", *options, env=environment)
 
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """The benchmarks; what follows ``--`` goes to pytest."""
+    """The benchmarks; what follows ``--`` goes to pytest, files of theirs among it."""
     install(session, "test")
-    session.run("pytest", "benchmarks", *session.posargs, env=numba_cache(session))
+    named = any(argument.startswith("benchmarks") for argument in session.posargs)
+    session.run("pytest", *([] if named else ["benchmarks"]), *session.posargs, env=numba_cache(session))
 
 
 @nox.session(default=False)

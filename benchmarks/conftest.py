@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from model2vec_numba import StaticModel
 
 _DEFAULT_MODEL = Path(model2vec_numba.__file__).parent / "default_model"
 _RESULTS = pytest.StashKey[list[PairResult]]()
+_LINES = pytest.StashKey[list[str]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -32,6 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_RESULTS] = []
+    config.stash[_LINES] = []
 
 
 def pytest_report_header() -> list[str]:
@@ -56,6 +58,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.section("this package and its peers, one thread, in turns")
         for line in markdown_table(results):
             terminalreporter.write_line(line)
+    if lines := config.stash[_LINES]:
+        terminalreporter.section("processes")
+        for line in lines:
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -77,6 +83,12 @@ def ours(folder: Path) -> StaticModel:
 def theirs(folder: Path) -> model2vec.StaticModel:
     """The same model, loaded by model2vec."""
     return model2vec.StaticModel.from_pretrained(folder)
+
+
+@pytest.fixture
+def report(pytestconfig: pytest.Config) -> Callable[[str], None]:
+    """Adds a line to what closes the run."""
+    return pytestconfig.stash[_LINES].append
 
 
 @pytest.fixture

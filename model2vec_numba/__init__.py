@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from model2vec_numba.errors import ModelError, ModelFormatError, ModelNotFoundError, TokenizationError
 
 if TYPE_CHECKING:
     from model2vec_numba.model import StaticModel
+    from model2vec_numba.threads import get_num_threads, set_num_threads
 
-__all__ = ["ModelError", "ModelFormatError", "ModelNotFoundError", "StaticModel", "TokenizationError", "__version__"]
+__all__ = [
+    "ModelError",
+    "ModelFormatError",
+    "ModelNotFoundError",
+    "StaticModel",
+    "TokenizationError",
+    "__version__",
+    "get_num_threads",
+    "set_num_threads",
+]
+
+_LAZY = {
+    "StaticModel": "model2vec_numba.model",
+    "get_num_threads": "model2vec_numba.threads",
+    "set_num_threads": "model2vec_numba.threads",
+}
 
 
 def __getattr__(name: str) -> Any:
     # numba takes half a second to import, so what needs it is imported when it is first asked for.
-    if name == "StaticModel":
-        from model2vec_numba.model import StaticModel
-
-        return StaticModel
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
     if name == "__version__":
         from importlib.metadata import version
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from numba import njit
+from numba.core.caching import NullCache
+from numba.core.compiler_lock import global_compiler_lock
 
-__all__ = ["compiled"]
+__all__ = ["compiled", "inner"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -15,15 +18,49 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def compiled(*, parallel: bool = False) -> Callable[[Function], Function]:
     """Compile a function when it is first called, with the GIL released while it runs, and keep the machine code on disk.
 
-    numba keeps it beside the source, else in the user's cache folder. Where it can write to neither, as an unprivileged user without a home
-    in a container, it refuses the function; then it is compiled anew in each process.
+    It is kept where numba would keep it; see `KernelCache`. Where nothing can be written, as for an unprivileged user without a home in a
+    container, it is compiled anew in each process.
     """
 
     def decorate(function: Function) -> Function:
         options = {"parallel": parallel, "nogil": True, "error_model": "numpy"}
+        kernel: Any = njit(**options)(function)
         try:
-            return njit(cache=True, **options)(function)  # type: ignore[no-any-return]
-        except RuntimeError:
-            return njit(**options)(function)  # type: ignore[no-any-return]
+            from model2vec_numba.cache import KernelCache
+
+            if not isinstance(kernel._cache, NullCache):
+                raise AttributeError("_cache")
+            kernel._cache = KernelCache(function)
+        except (AttributeError, ImportError, OSError):
+            # A numba of another build, or a program without source files.
+            return _with_numba_cache(function, options)
+        return kernel  # type: ignore[no-any-return]
 
     return decorate
+
+
+def _with_numba_cache(function: Function, options: dict[str, Any]) -> Function:
+    """Compile a function with numba's own cache, or, where numba finds no place for that and refuses the function, with none."""
+    try:
+        return njit(cache=True, **options)(function)  # type: ignore[no-any-return]
+    except RuntimeError:
+        return njit(**options)(function)  # type: ignore[no-any-return]
+
+
+def inner(function: Function) -> Function:
+    """Compile a function that only compiled ones call, and that makes no array.
+
+    numba has every function count the references to the arrays that it is given, atomically: 70 ns for six arrays, more than looking a word up
+    takes. This function's callers hold references for it, so it counts none. numba has the option for its own use, without documentation.
+    """
+    try:
+        return njit(_nrt=False, error_model="numpy")(function)  # type: ignore[no-any-return]
+    except KeyError:
+        return njit(error_model="numpy")(function)  # type: ignore[no-any-return]
+
+
+# A child that is forked while another thread compiles would find numba's lock held for good: forks wait for the compiler.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=global_compiler_lock.acquire, after_in_parent=global_compiler_lock.release, after_in_child=global_compiler_lock.release
+    )

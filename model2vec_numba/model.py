@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
-import operator
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from model2vec_numba.arrow import StringColumn, column_of_strings, find_string_column
+from model2vec_numba.checks import checked_count
 from model2vec_numba.errors import ModelFormatError, ModelNotFoundError
+from model2vec_numba.extras import require
 from model2vec_numba.files.hub import fetch
-from model2vec_numba.files.reading import ModelFiles, read_bytes, read_folder
+from model2vec_numba.files.origin import DEFAULT_MODEL, Origin, digest_of
+from model2vec_numba.files.reading import ModelFiles, read_bytes
 from model2vec_numba.pooling import make_table, pool, rows
-from model2vec_numba.quantization import quantize_table
-from model2vec_numba.text import TextBatch, batches, check_sentences
+from model2vec_numba.text import TextBatch, batches, check_sentences, flatten_one
+from model2vec_numba.threads import get_num_threads, made_ahead, threads_of_call
 from model2vec_numba.tokenization import TokenBatch, choose_backend, parse_tokenizer
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["StaticModel"]
 
-DEFAULT_MODEL = Path(__file__).parent / "default_model"
 DEFAULT_MAX_LENGTH = 512
 _BATCH_SIZE = 1024
 
@@ -95,6 +102,7 @@ class StaticModel:
         self._assemble(ModelFiles(settings, spec, table, bool(settings.get("normalize")), None), normalize, max_length)
 
     def _assemble(self, files: ModelFiles, normalize: bool | None, max_length: int | _Unset | None) -> None:
+        self._origin: Origin | None = None
         self._config = files.config
         self._spec = files.tokenizer
         self._table = files.table
@@ -141,10 +149,12 @@ class StaticModel:
         """
         if vocabulary_quantization is not None:
             raise NotImplementedError("vocabulary_quantization at loading is not available yet; a model saved with it loads as it is")
-        folder = _locate(path, token, subfolder, force_download, revision, cache_dir, local_files_only)
-        files = read_folder(folder / (subfolder or ""))
-        files = files._replace(table=quantize_table(files.table, quantize_to, dimensionality))
-        return cls._from_files(files, normalize, max_length)
+        folder = _locate(path, token, subfolder, force_download, revision, cache_dir, local_files_only) / (subfolder or "")
+        origin = Origin(None if path is None else folder.absolute(), quantize_to, dimensionality)
+        files = origin.read()
+        model = cls._from_files(files, normalize, max_length)
+        model._origin = origin
+        return model
 
     @classmethod
     def from_bytes(
@@ -189,6 +199,7 @@ class StaticModel:
         batch_size: int = ...,
         normalize: bool | None = ...,
         show_progress_bar: bool = ...,
+        num_threads: int | None = ...,
         **ignored: Any,
     ) -> NDArray[np.float32]: ...
 
@@ -200,18 +211,22 @@ class StaticModel:
         batch_size: int = _BATCH_SIZE,
         normalize: bool | None = None,
         show_progress_bar: bool = False,
+        num_threads: int | None = None,
         **ignored: Any,
     ) -> NDArray[np.float32]:
         """The vectors of sentences.
 
         Args:
-            sentences: a string, or an iterable of strings.
+            sentences: a string, or an iterable of strings: a list, a generator, a NumPy array, a pandas or Polars series, … What holds its
+                strings as Arrow does is read from there when pyarrow is installed, without a Python object for each.
             max_length: the number of tokens of a text that count; ``None``: all of them. Not given: the model's.
             batch_size: the most sentences to work on at a time. The result does not depend on it.
             normalize: whether to divide each vector by its L2 norm. ``None``: as the model does.
             show_progress_bar: show one on standard error (needs `tqdm`).
+            num_threads: the most threads to use. ``None``: see `set_num_threads`. The result does not depend on it.
             **ignored: model2vec's `use_multiprocessing` and `multiprocessing_threshold`, and whatever else callers pass to an `encode` of
-                this kind. The work is parallel as it is.
+                this kind. The work is parallel as it is. Of sentence-transformers' arguments, ``normalize_embeddings=True`` is
+                ``normalize=True``.
 
         Returns:
             float32, C-contiguous, shape (sentences, dim); shape (dim,) for a string. A text without tokens has the zero vector.
@@ -220,18 +235,97 @@ class StaticModel:
             TypeError: a sentence is not a string; its position is named.
             ValueError: a sentence cannot be UTF-8 (its position is named), or an argument is out of range.
         """
+        if normalize is None and ignored.get("normalize_embeddings"):
+            normalize = True
+        batch_size = _checked_batch_size(batch_size)
         if isinstance(sentences, str):
-            vector: NDArray[np.float32] = self.encode([sentences], max_length=max_length, batch_size=batch_size, normalize=normalize)[0]
-            return vector
+            return self._encode_one(sentences, self._length(max_length), self.normalize if normalize is None else normalize)
+        column = find_string_column(sentences)
+        if column is not None:
+            column.refuse_nulls()
+            with threads_of_call(num_threads):
+                return self._encode_column(column, np.dtype(np.float32), max_length, batch_size, normalize, show_progress_bar)
         texts = check_sentences(sentences)
+        max_tokens, max_chars = self._limits(self._length(max_length))
         out = np.empty((len(texts), self.dim), np.float32)
+        with threads_of_call(num_threads), _progress(len(texts), show_progress_bar) as advance:
+            flattened = _flattened(texts, max_chars, batch_size)
+            self._encode_batches(_advancing(flattened, advance), max_tokens, normalize, out)
+        return out
+
+    def encode_arrow(
+        self,
+        array: Any,
+        *,
+        max_length: int | _Unset | None = _UNSET,
+        batch_size: int = _BATCH_SIZE,
+        normalize: bool | None = None,
+        dtype: Literal["float32", "float16"] = "float32",
+        show_progress_bar: bool = False,
+    ) -> pa.Array | pa.ChunkedArray:
+        """The vectors of a column of texts that Arrow holds, as an Arrow column: no Python object for each text, none for each vector.
+
+        Args:
+            array: a `pyarrow.Array` or `pyarrow.ChunkedArray`, or whatever has ``__arrow_c_stream__`` or ``__arrow_c_array__`` (a Polars or
+                pandas series, …), of strings: utf8, large_utf8, utf8_view, or a dictionary of these, of which each used value is encoded
+                once. A column of nothing but nulls may have Arrow's type null.
+            max_length, batch_size, normalize, show_progress_bar: as for `encode`.
+            dtype: the type of the vectors' elements, ``"float32"`` or ``"float16"`` (rounded from float32).
+
+        Returns:
+            ``FixedSizeList<dtype>[dim]``: an array for an array, a chunked array with the same chunks for a chunked array or a stream. A null
+            has a null. The values are the memory that the vectors were written to; in a null's place they are zeros.
+
+        Raises:
+            TypeError: `array` is not of strings.
+            ValueError: its buffers are not what Arrow promises (bytes that are not UTF-8, offsets out of range), or an argument is out of
+                range.
+            ImportError: pyarrow is not installed.
+        """
+        if dtype not in {"float32", "float16"}:
+            raise ValueError(f"dtype must be 'float32' or 'float16', not {dtype!r}")
+        column = column_of_strings(array)
+        return column.lists(self._encode_column(column, np.dtype(dtype), max_length, batch_size, normalize, show_progress_bar))
+
+    def _encode_column(
+        self,
+        column: StringColumn,
+        dtype: np.dtype[Any],
+        max_length: int | _Unset | None,
+        batch_size: int,
+        normalize: bool | None,
+        show_progress_bar: bool,
+    ) -> NDArray[Any]:
+        """The vectors of a column, shape (texts, dim)."""
+        max_tokens, max_chars = self._limits(self._length(max_length))
+        out = np.empty((len(column), self.dim), dtype)
+
+        def encode(texts: Iterator[TextBatch], rows: NDArray[Any]) -> None:
+            self._encode_batches(texts, max_tokens, normalize, rows)
+
+        with _progress(len(column), show_progress_bar) as advance:
+            column.encode(encode, max_chars, _checked_batch_size(batch_size), advance, out)
+        return out
+
+    def _encode_batches(self, texts: Iterator[TextBatch], max_tokens: int | None, normalize: bool | None, out: NDArray[Any]) -> None:
+        """Tokenise and pool batches as they come, each into the next rows of `out`, float32 or float16 of shape (texts, dim)."""
         divide = self.normalize if normalize is None else normalize
         done = 0
-        for tokens in self._tokenized(texts, self._length(max_length), batch_size, show_progress_bar):
-            last = done + len(tokens)
-            pool(self._table, tokens, divide, out[done:last])
-            done = last
-        return out
+        for batch in texts:
+            rows = out[done : done + len(batch)]
+            vectors = rows if out.dtype == np.float32 else np.empty(rows.shape, np.float32)
+            pool(self._table, self._backend.tokenize(batch, max_tokens), divide, vectors)
+            if vectors is not rows:
+                rows[:] = vectors
+            done += len(batch)
+
+    def _encode_one(self, sentence: str, max_length: int | None, normalize: bool) -> NDArray[np.float32]:
+        """The vector of a single sentence, float32 of shape (dim,), without what only batches need: that took four times as long."""
+        max_length, max_chars = self._limits(max_length)
+        out = np.empty((1, self.dim), np.float32)
+        pool(self._table, self._backend.tokenize(flatten_one(sentence[:max_chars]), max_length), normalize, out)
+        vector: NDArray[np.float32] = out[0]
+        return vector
 
     @overload
     def encode_as_sequence(self, sentences: str, **arguments: Any) -> NDArray[np.float32]: ...
@@ -296,12 +390,17 @@ class StaticModel:
 
     def _tokenized(self, sentences: Sequence[str], max_length: int | None, batch_size: int, show_progress_bar: bool) -> Iterator[TokenBatch]:
         """Flatten and tokenise sentences batch by batch."""
-        batch_size = _positive(batch_size, "batch_size", "an integer of 1 or more")
+        max_tokens, max_chars = self._limits(max_length)
+        with _progress(len(sentences), show_progress_bar) as advance:
+            for texts in _advancing(_flattened(sentences, max_chars, batch_size), advance):
+                yield self._backend.tokenize(texts, max_tokens)
+
+    def _limits(self, max_length: int | None) -> tuple[int | None, int | None]:
+        """The numbers of tokens and of characters that count."""
         # A limit that no text reaches is none; as it is, it might not fit the integers of compiled code.
-        max_length = None if max_length is None or max_length > sys.maxsize >> 16 else max_length
-        max_chars = None if max_length is None else max_length * self.median_token_length
-        for texts in _with_progress(batches(sentences, max_chars, batch_size), len(sentences), show_progress_bar):
-            yield self._backend.tokenize(texts, max_length)
+        if max_length is None or max_length > sys.maxsize >> 16:
+            return None, None
+        return max_length, max_length * self.median_token_length
 
     def _length(self, max_length: int | _Unset | None) -> int | None:
         return self.max_length if isinstance(max_length, _Unset) else _checked_max_length(max_length)
@@ -366,7 +465,7 @@ class StaticModel:
 
     @property
     def tokenizer_backend(self) -> str:
-        """What tokenises: ``"wordpiece"`` for this package's compiled tokeniser of BERT's pipeline, ``"tokenizers"`` for the library."""
+        """What tokenises: ``"wordpiece"`` or ``"unigram"`` for this package's compiled tokenisers, ``"tokenizers"`` for the library."""
         return self._backend.name
 
     @property
@@ -386,14 +485,25 @@ class StaticModel:
 
     def __getstate__(self) -> dict[str, Any]:
         # The backend's tables are made again from the tokenizer: they hold a lock, and are larger than it.
-        return {name: value for name, value in self.__dict__.items() if name != "_backend"}
+        state = {name: value for name, value in self.__dict__.items() if name != "_backend"}
+        if self._origin is not None and self._origin.is_unchanged():
+            # The files are there for every process of this machine, which then share the matrix's memory.
+            state["_origin"] = dataclasses.replace(self._origin, digest=digest_of(self._spec, self._table))
+            del state["_spec"], state["_table"], state["_config"]
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        # NumPy does not pickle that an array is read-only, and kernels are compiled for read-only ones.
-        for array in (self._table.matrix, self._table.weights, self._table.mapping):
-            array.flags.writeable = False
+        if self._origin is not None and "_table" not in state:
+            files = self._origin.read()
+            self._config, self._spec, self._table = files.config, files.tokenizer, files.table
         self._backend = choose_backend(self._spec)
+
+    def _by_value(self) -> StaticModel:
+        """The same model, but one that pickles with its contents, for where its files are not."""
+        other = type(self).__new__(type(self))
+        other.__dict__.update(self.__dict__, _origin=None)
+        return other
 
     def __repr__(self) -> str:
         return (
@@ -437,30 +547,33 @@ def _locate(
 
 
 def _checked_max_length(value: int | None) -> int | None:
-    return None if value is None else _positive(value, "max_length", "None or an integer of 1 or more")
+    return None if value is None else checked_count(value, "max_length", "None or an integer of 1 or more")
 
 
-def _positive(value: int, name: str, expected: str) -> int:
-    """The value as a Python integer: NumPy's are welcome, truth values are not."""
-    try:
-        number = 0 if isinstance(value, (bool, np.bool_)) else operator.index(value)
-    except TypeError:
-        number = 0
-    if number < 1:
-        raise ValueError(f"{name} must be {expected}, not {value!r}")
-    return number
+def _checked_batch_size(value: int) -> int:
+    return checked_count(value, "batch_size", "an integer of 1 or more")
 
 
-def _with_progress(texts: Iterator[TextBatch], total: int, show: bool) -> Iterator[TextBatch]:
-    """The same batches, with a progress bar that advances as they are asked for."""
+def _flattened(sentences: Sequence[str], max_chars: int | None, batch_size: int) -> Iterator[TextBatch]:
+    """The batches of sentences, each made while the one before it is worked on, if there are threads for that."""
+    batch_size = _checked_batch_size(batch_size)
+    flattened = batches(sentences, max_chars, batch_size)
+    return made_ahead(flattened) if len(sentences) > batch_size and get_num_threads() > 1 else flattened
+
+
+@contextmanager
+def _progress(total: int, show: bool) -> Iterator[Callable[[int], object]]:
+    """Give a function to call with the number of texts just done, which moves a progress bar if one is to be shown."""
     if not show:
-        yield from texts
+        yield lambda _: None
         return
-    try:
-        from tqdm.auto import tqdm
-    except ImportError:
-        raise ImportError("show_progress_bar needs tqdm: pip install 'model2vec-numba[cli]'") from None
+    tqdm = require("tqdm.auto", "show_progress_bar", "cli").tqdm
     with tqdm(total=total, unit=" texts", unit_scale=True) as bar:
-        for batch in texts:
-            yield batch
-            bar.update(len(batch))
+        yield bar.update
+
+
+def _advancing(texts: Iterator[TextBatch], advance: Callable[[int], object]) -> Iterator[TextBatch]:
+    """The same batches; `advance` is told of each when the next is asked for."""
+    for batch in texts:
+        yield batch
+        advance(len(batch))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from numbers import Integral
 from typing import Any
 
@@ -49,8 +50,7 @@ def quantize_table(table: EmbeddingTable, quantize_to: str | None, dimensionalit
     else:
         for block in blocks:
             matrix[block] = _as_float(table, block)[:, :dim]
-    matrix.flags.writeable = False
-    return table._replace(matrix=matrix, dtype=dtype)
+    return replace(table, matrix=matrix, dtype=dtype)
 
 
 def _as_float(table: EmbeddingTable, block: slice) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""Who may run a parallel kernel, and how its work is split.
+"""Who may run a parallel kernel, by how many threads, and how its work is split.
 
 numba's threading layers are not all safe: `workqueue` aborts the process when two Python threads are in parallel kernels at once, and GNU OpenMP
 kills a forked child that enters one after its parent did. So one parallel kernel runs at a time in the process; whoever comes meanwhile, and
@@ -7,16 +7,28 @@ every forked child, runs the same work serially, with the GIL released all the s
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
 
+import numba
 import numpy as np
-from numba import get_num_threads
+from llvmlite import ir
+from numba import config, types
+from numba.core import cgutils
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-__all__ = ["segments", "threads"]
+from model2vec_numba.checks import checked_count
+
+__all__ = ["claim", "get_num_threads", "made_ahead", "segments", "set_num_threads", "threads", "threads_of_call"]
+
+Item = TypeVar("Item")
 
 # Segments to a thread: with several, a thread that is held up leaves the rest to the others.
 _SEGMENTS_PER_THREAD = 4
@@ -35,22 +47,106 @@ class _Turn:
         self.forked = True
 
 
+class _Settings:
+    """The numbers of threads that were asked for: for the process, and for the call that a Python thread is in."""
+
+    def __init__(self) -> None:
+        self.process: int | None = None
+        self.call = threading.local()
+
+
 _turn = _Turn()
+_settings = _Settings()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_turn.after_fork)
 
 
-@contextmanager
-def threads(work: int, enough: int) -> Iterator[int]:
-    """The number of threads to use within the `with` block, for `work` units of work of which `enough` are worth a thread's start."""
-    count = 1 if work < enough or _turn.forked else get_num_threads()
-    if count == 1 or not _turn.lock.acquire(blocking=False):
-        yield 1
-        return
+@functools.cache
+def _environment_limit() -> int:
+    """The most threads that the environment and the container allow; numba itself heeds NUMBA_NUM_THREADS and the processor affinity."""
+    limit = int(config.NUMBA_NUM_THREADS)
+    if "NUMBA_NUM_THREADS" not in os.environ:
+        # OpenMP's setting may be a list, a number for each level of nesting.
+        asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+        if asked.isdecimal() and int(asked) > 0:
+            limit = min(limit, int(asked))
+        limit = min(limit, _container_limit(Path("/sys/fs/cgroup")))
+    return limit
+
+
+def _container_limit(cgroups: Path) -> int:
+    """The number of processors' time that Linux's control groups, version 2 or 1, allow, rounded up; a large number where they set no limit."""
+    version_2, version_1 = cgroups / "cpu.max", cgroups / "cpu"
     try:
-        yield count
+        if version_2.is_file():
+            quota, period = version_2.read_text().split()
+        else:
+            quota, period = (version_1 / "cpu.cfs_quota_us").read_text(), (version_1 / "cpu.cfs_period_us").read_text()
+        if quota.strip() != "max" and int(quota) > 0:
+            return -(-int(quota) // int(period))
+    except (OSError, ValueError):
+        pass
+    return 1 << 20
+
+
+def set_num_threads(count: int | None) -> None:
+    """Set the number of threads that calls use from now on, in the whole process; ``None`` for what the environment and the container allow.
+
+    At most as many as numba has, which NUMBA_NUM_THREADS says, or else the number of processors.
+
+    Raises:
+        ValueError: `count` is less than 1.
+    """
+    _settings.process = None if count is None else checked_count(count, "count", "None or an integer of 1 or more")
+
+
+def get_num_threads() -> int:
+    """The number of threads that a call uses for work that is worth them."""
+    if _turn.forked:
+        return 1
+    count: int = getattr(_settings.call, "count", None) or _settings.process or min(_environment_limit(), numba.get_num_threads())
+    return min(count, int(config.NUMBA_NUM_THREADS))
+
+
+@contextmanager
+def threads_of_call(count: int | None) -> Iterator[None]:
+    """Let `get_num_threads` and `threads` give at most this many within the `with` block, in this Python thread; ``None``: no other number.
+
+    Raises:
+        ValueError: `count` is less than 1.
+    """
+    _settings.call.count = None if count is None else checked_count(count, "num_threads", "None or an integer of 1 or more")
+    try:
+        yield
     finally:
-        _turn.lock.release()
+        _settings.call.count = None
+
+
+class _Threads:
+    """A number of threads, and the right to use them until the end of the `with` block."""
+
+    __slots__ = ("count", "held")
+
+    def __init__(self, count: int, held: threading.Lock | None = None) -> None:
+        self.count = count
+        self.held = held
+
+    def __enter__(self) -> int:
+        return self.count
+
+    def __exit__(self, *_: object) -> None:
+        if self.held is not None:
+            self.held.release()
+
+
+_ALONE = _Threads(1)
+
+
+def threads(work: int, enough: int) -> _Threads:
+    """Within ``with threads(...) as count``: the number to use for `work` units of work, of which `enough` are worth a thread's start."""
+    if work < enough or (count := get_num_threads()) == 1 or not _turn.lock.acquire(blocking=False):
+        return _ALONE
+    return _Threads(count, _turn.lock)
 
 
 def segments(offsets: NDArray[np.int64], count: int) -> NDArray[np.int64]:
@@ -59,3 +155,28 @@ def segments(offsets: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     split = np.searchsorted(offsets, bounds).astype(np.int64)
     split[0], split[-1] = 0, len(offsets) - 1
     return split
+
+
+@intrinsic
+def claim(_typing_context: Any, counter: Any) -> Any:
+    """Return ``counter[0]``, int64, and add one to it, as one step among threads: a thread takes the next segment when it is ready for it.
+
+    What numba's layers do is left open: OpenMP's deals the iterations of a `prange` out beforehand, and waits for the slowest.
+    """
+    if not (isinstance(counter, types.Array) and counter.dtype == types.int64):
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = cgutils.create_struct_proxy(signature.args[0])(context, builder, arguments[0]).data
+        return builder.atomic_rmw("add", data, ir.Constant(ir.IntType(64), 1), "monotonic")
+
+    return types.int64(counter), generate
+
+
+def made_ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """The same items, each made by another thread while the caller works on the one before it."""
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(next, items, None)
+        while (item := following.result()) is not None:
+            following = pool.submit(next, items, None)
+            yield item

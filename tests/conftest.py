@@ -18,6 +18,20 @@ settings.register_profile("default", deadline=None, derandomize=True, suppress_h
 settings.load_profile("default")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("model2vec-numba")
+    group.addoption("--stress", action="store_true", help="also run the tests that take minutes")
+    group.addoption("--seconds", type=float, default=2, metavar="N", help="how long threads encode at once, in the tests of concurrency")
+    group.addoption("--rounds", type=int, default=1, metavar="N", help="how often processes start together, in the tests of concurrency")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("stress"):
+        for item in items:
+            if item.get_closest_marker("stress"):
+                item.add_marker(pytest.mark.skip(reason="takes minutes: --stress runs it"))
+
+
 @pytest.fixture(scope="session")
 def tokenizers() -> dict[str, Tokenizer]:
     """A trained tokenizer of each kind. Not to be changed."""

@@ -69,7 +69,7 @@ def _lone() -> Iterator[str]:
     yield from iter(lambda: " ".join(f"{c} a{c}b" for c in islice(rest, 64)), "")
 
 
-def _shared_texts() -> Iterator[tuple[str, list[str]]]:
+def shared_texts() -> Iterator[tuple[str, list[str]]]:
     """The files of `_TEXTS`, in lines and in paragraphs."""
     for path in sorted(_TEXTS.glob("*.txt")):
         text = path.read_text(encoding="utf-8")
@@ -107,7 +107,7 @@ def main() -> int:
         vocabulary = [*vocabularies][number % len(vocabularies)]
         trained = Case(with_normalizer(vocabularies[vocabulary], settings))
         report.compare(f"random texts, {vocabulary}, {name}", trained, random_texts(count, 2 * seed + 1))
-    files = {"natural texts": natural_texts(), **dict(_shared_texts())}
+    files = {"natural texts": natural_texts(), **dict(shared_texts())}
     for variant, settings in VARIANTS.items():
         for vocabulary, parts in vocabularies.items():
             case = Case(with_normalizer(parts, settings))

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -80,6 +81,31 @@ def test_pickled_settings_are_its_own(default_model: StaticModel) -> None:
     again = pickle.loads(pickle.dumps(other))
     assert (again.normalize, again.max_length) == (False, 3)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(default_model)).encode(TEXTS), default_model.encode(TEXTS))
+
+
+def test_pickles_refer_to_files(tiny_folder: Path) -> None:
+    """The files are shared where they are as they were; else the pickle holds the model, or says what is wrong."""
+    model = StaticModel.from_pretrained(tiny_folder, dimensionality=2, normalize=True, max_length=7)
+    expected = model.encode(TEXTS)
+    by_reference = pickle.dumps(model)
+    assert model.tokenizer.to_str().encode() not in by_reference
+    for other in (pickle.loads(by_reference), pickle.loads(pickle.dumps(pickle.loads(by_reference)))):
+        np.testing.assert_array_equal(other.encode(TEXTS), expected)
+        assert (other.dim, other.normalize, other.max_length) == (2, True, 7)
+    # Another model in its place is not taken for it.
+    tensors = tiny_folder / "model.safetensors"
+    content = tensors.read_bytes()
+    tensors.unlink()
+    tensors.write_bytes(content[:-12] + b"\0\0\0\1" + content[-8:])
+    with pytest.raises(model2vec_numba.ModelFormatError, match="not the model that was pickled"):
+        pickle.loads(by_reference)
+    # Pickled after that, it holds its own contents, and needs no files.
+    by_value = pickle.dumps(model)
+    tensors.unlink()
+    np.testing.assert_array_equal(pickle.loads(by_value).encode(TEXTS), expected)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).encode(TEXTS), expected)
+    with pytest.raises(model2vec_numba.ModelNotFoundError, match="a pickled model refers to the files"):
+        pickle.loads(by_reference)
 
 
 def test_a_model_in_another_process(default_model: StaticModel) -> None:

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from model2vec_numba import text as text_module
-from model2vec_numba.text import TextBatch, batches, check_sentences, flatten
+from model2vec_numba.text import TextBatch, batches, check_sentences, flatten, flatten_tokens
 
 # Hypothesis's text has no surrogates; these characters make all lengths of UTF-8 likely.
 characters = st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("a\x00\x7f\x80\u07ff\u0800\uffff\U00010000\U0010ffff"))
@@ -23,18 +23,18 @@ def parts(batch: TextBatch) -> list[bytes]:
     return [batch.data[begin:end].tobytes() for begin, end in zip(batch.offsets[:-1], batch.offsets[1:], strict=True)]
 
 
-@given(sentence_lists, st.none() | st.integers(0, 15))
-@example(["", "", ""], None)
-@example(["\u00e9" * 5, "abc", "\U0001f600\U0001f600"], 2)
-@example([], 3)
-def test_flatten(sentences: list[str], max_chars: int | None) -> None:
-    batch = flatten(sentences, max_chars)
-    assert parts(batch) == [sentence[:max_chars].encode() for sentence in sentences]
+@given(sentence_lists)
+@example(["", "", ""])
+@example(["\u00e9" * 5, "abc", "\U0001f600\U0001f600"])
+@example([])
+def test_flatten(sentences: list[str]) -> None:
+    batch = flatten(sentences)
+    assert parts(batch) == [sentence.encode() for sentence in sentences]
     assert (batch.data.dtype.name, batch.offsets.dtype.name) == ("uint8", "int64")
     assert batch.offsets[0] == 0
     assert batch.offsets[-1] == len(batch.data)
     assert len(batch) == len(sentences)
-    assert [batch.text(i) for i in range(len(batch))] == [sentence[:max_chars] for sentence in sentences]
+    assert [batch.text(i) for i in range(len(batch))] == sentences
 
 
 @given(
@@ -66,6 +66,15 @@ def test_a_huge_batch_is_split() -> None:
     assert len(list(batches([long] * 20, 10, 1000))) == 1
 
 
+@given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=9), min_size=1))
+def test_flatten_tokens(tokens: list[str]) -> None:
+    batch = flatten_tokens(tokens)
+    assert batch is not None
+    assert parts(batch) == [token.encode() for token in tokens]
+    assert flatten_tokens([*tokens, "a\0b"]) is None
+    assert flatten_tokens(["\0", *tokens]) is None
+
+
 def test_batches_are_made_when_they_are_asked_for() -> None:
     made = batches(["fine", "fine", "bad \ud800"], None, 2)
     assert len(next(made)) == 2
@@ -86,7 +95,8 @@ def test_surrogates_are_named(before: list[str], after: list[str], head: str, su
 
 
 def test_surrogates_past_the_cut_are_not_read() -> None:
-    assert parts(flatten(["ab\udc80", "c"], 2)) == [b"ab", b"c"]
+    (batch,) = batches(["ab\udc80", "c"], 2, 1024)
+    assert parts(batch) == [b"ab", b"c"]
 
 
 def test_a_pair_of_surrogates_is_two_lone_ones() -> None:

@@ -248,7 +248,7 @@ def _pieces() -> list[list[str]]:
     return [*stripped, words, [word.capitalize() for word in words], list(" .,!-'\t\n()[]#")]
 
 
-def random_texts(count: int, seed: int) -> Iterator[str]:
+def random_texts(count: int, seed: float | str) -> Iterator[str]:
     """Texts of some 1 to 40 characters drawn from one to three pools, with or without spaces between."""
     draw = random.Random(seed)
     pools = [*_pools(), *_pieces() * 4]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Block", "Format", "find_format"]
+__all__ = ["Block", "Format", "find_format", "json_rows"]
 
 Block = tuple[list[str], "NDArray[np.float32]"]
 """Texts and their vectors, float32 of shape (texts, dimensions)."""
@@ -60,21 +60,21 @@ def _write_json(file: Output, shape: tuple[int, ...], blocks: Iterable[Block]) -
     file.write(opening)
     separator = ""
     for _, vectors in blocks:
-        file.write((separator + ",\n".join(_json_rows(vectors))).encode())
+        file.write((separator + ",\n".join(json_rows(vectors))).encode())
         separator = ",\n"
     file.write(closing)
 
 
 def _write_jsonl(file: Output, _shape: tuple[int, ...], blocks: Iterable[Block]) -> None:
     for texts, vectors in blocks:
-        rows = zip(map(_json_text, texts), _json_rows(vectors), strict=True)
+        rows = zip(map(_json_text, texts), json_rows(vectors), strict=True)
         file.write("".join(f'{{"text": {text}, "embedding": {row}}}\n' for text, row in rows).encode())
 
 
 _json_text = json.JSONEncoder(ensure_ascii=False).encode
 
 
-def _json_rows(vectors: NDArray[Any]) -> Iterator[str]:
+def json_rows(vectors: NDArray[Any]) -> Iterator[str]:
     """Each vector as a list in JSON, its numbers with the fewest digits that read back to the same float32.
 
     Raises:

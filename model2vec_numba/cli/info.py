@@ -8,7 +8,8 @@ from typing import Any
 
 from model2vec_numba.files.hub import fetch
 from model2vec_numba.files.layouts import require_layout
-from model2vec_numba.model import DEFAULT_MODEL, StaticModel
+from model2vec_numba.files.origin import DEFAULT_MODEL
+from model2vec_numba.model import StaticModel
 
 __all__ = ["describe", "model_folder"]
 

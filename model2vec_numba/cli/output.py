@@ -12,7 +12,10 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["Output", "is_standard_output", "is_stream", "open_output"]
+__all__ = ["Output", "is_standard_output", "is_stream", "is_temporary", "mode_to_keep", "naming", "open_output", "temporary_name"]
+
+
+_TEMPORARY = ".model2vec-numba-"
 
 
 class Output:
@@ -32,7 +35,7 @@ class Output:
             OSError: naming the file.
         """
         rest = memoryview(data).cast("B")
-        with _naming(self._name):
+        with naming(self._name):
             while rest:
                 # None from a pipe that is full and does not block, as some parents make them.
                 rest = rest[self._file.write(rest) or 0 :]
@@ -64,7 +67,7 @@ def _stream(target: str) -> Iterator[Output]:
     if standard and sys.stdout is None:  # another file may have its number
         raise OSError("standard output: closed")
     name = "standard output" if standard else target
-    with _naming(name):
+    with naming(name):
         file = io.FileIO(sys.stdout.fileno() if standard else target, "w", closefd=not standard)
     with file:
         yield Output(file, name)
@@ -74,17 +77,17 @@ def _stream(target: str) -> Iterator[Output]:
 def _whole_file(target: str) -> Iterator[Output]:
     """A file that is written under another name in the same folder, and gets its own when all of it is on the disk."""
     path = Path(os.path.realpath(target))  # through a link, as writing to it would go
-    temporary = path.with_name(f".model2vec-numba-{secrets.token_hex(8)}.tmp")
+    temporary = temporary_name(path)
     try:
-        with _naming(target):
-            mode = _mode_to_keep(path)
+        with naming(target):
+            mode = mode_to_keep(path)
             # Not the tempfile module, whose files are for their owner alone: this one has the permissions that any new file has.
             file = io.FileIO(temporary, "x")
         with file:
             yield Output(file, target)
-            with _naming(target):
+            with naming(target):
                 os.fsync(file.fileno())
-        with _naming(target):
+        with naming(target):
             if mode is not None:
                 temporary.chmod(mode)
             temporary.replace(path)
@@ -94,7 +97,17 @@ def _whole_file(target: str) -> Iterator[Output]:
         raise
 
 
-def _mode_to_keep(path: Path) -> int | None:
+def temporary_name(path: Path) -> Path:
+    """A name beside a file, for what is to become that file."""
+    return path.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}.tmp")
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a path has a name that `temporary_name` may have made."""
+    return path.name.startswith(_TEMPORARY)
+
+
+def mode_to_keep(path: Path) -> int | None:
     """The permissions of a file that is about to be replaced, ``None`` if there is none.
 
     Raises:
@@ -110,7 +123,7 @@ def _mode_to_keep(path: Path) -> int | None:
 
 
 @contextmanager
-def _naming(name: str) -> Iterator[None]:
+def naming(name: str) -> Iterator[None]:
     """Let an operating system's error name what the user named, not a temporary file or nothing at all."""
     try:
         yield

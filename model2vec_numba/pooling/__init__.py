@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from model2vec_numba.pooling.kernels import gather_rows, pool_parallel, pool_texts
+from model2vec_numba.pooling.kernels import PART, gather_rows, pool_parallel, pool_texts
 from model2vec_numba.pooling.table import EmbeddingTable, make_table
 from model2vec_numba.threads import segments, threads
 from model2vec_numba.tokenization import TokenBatch
@@ -21,9 +21,10 @@ def pool(table: EmbeddingTable, tokens: TokenBatch, normalize: bool, out: NDArra
     arguments = (table.elements, table.weights, table.mapping, tokens.ids, tokens.offsets, normalize)
     with threads(len(tokens.ids), _PARALLEL_TOKENS) as count:
         if count == 1:
-            pool_texts(*arguments, 0, len(tokens), out)
+            pool_texts(*arguments, 0, len(tokens), len(tokens.ids), out)
         else:
-            pool_parallel(*arguments, segments(tokens.offsets, count), out)
+            long_texts = np.flatnonzero(np.diff(tokens.offsets) > PART)
+            pool_parallel(*arguments, segments(tokens.offsets, count), long_texts, count, out)
 
 
 def rows(table: EmbeddingTable, ids: NDArray[np.int32]) -> NDArray[np.float32]:

@@ -1,8 +1,8 @@
 """Pool: the mean of the rows of each text's tokens.
 
-The rows of a text are added in blocks of `BLOCK` tokens, four at a time within a block. A block is summed in the narrowest type that is exact
-enough (int16 for int8 rows, which cannot overflow in a block; float32 otherwise), the blocks in float64. The order is that of the tokens and
-depends on nothing else, so a text's vector is the same to the bit wherever it is computed.
+The rows of a text are added in blocks of `BLOCK` tokens, and within a block as `sum_columns` does. A block is summed in the narrowest type that
+is exact enough (int16 for int8 rows, which cannot overflow in a block; float32 otherwise), the blocks of a part of `PART` tokens in float64, and so
+the parts. The order is that of the tokens and depends on nothing else, so a text's vector is the same to the bit wherever it is computed.
 """
 
 from __future__ import annotations
@@ -10,46 +10,45 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, prange, types
+from numba import prange, types
 from numba.extending import overload
 from numpy.typing import NDArray
 
-from model2vec_numba.compiled import compiled
-from model2vec_numba.pooling.prefetch import prefetch_row
+from model2vec_numba.compiled import compiled, inner
+from model2vec_numba.pooling.sums import STRETCHES, sum_columns
 from model2vec_numba.pooling.widen import widen
+from model2vec_numba.threads import claim
 
-__all__ = ["BLOCK", "gather_rows", "pool_parallel", "pool_texts"]
+__all__ = ["BLOCK", "PART", "gather_rows", "pool_parallel", "pool_texts"]
 
 # 64 rows of int8 reach at most 64 * 128 = 8,192 in magnitude, and 64 float32 additions, four at a time, err by less than 1e-6 of the sum of
 # magnitudes: 512 repeats of one token come out within 2e-7, where one long float32 sum is 1.3e-6 off.
 BLOCK = 64
+
+# Parts of a long text are summed by several threads. A multiple of `BLOCK`.
+PART = 4096
+
+# How many tokens ahead rows are fetched, so that they are there when their turn comes. 16 to 32 are alike, with 64 they are pushed out again.
+_AHEAD = 24
+
+_WIDE, _NARROW, _SINGLE = STRETCHES
 
 # With fewer dimensions than this a mean can come out far shorter than the rows, and what float32 sums lose then shows after normalising: 3e-6
 # on one line of War and Peace with two dimensions. The rows are so short that summing them in float64 costs little.
 _FEW_DIMENSIONS = 32
 
 
-def sum_dtype(matrix):  # type: ignore[no-untyped-def]
-    """The type in which rows of `matrix`, unweighted, are summed within a block. For use in compiled code only."""
+def sum_dtype(matrix, factors):  # type: ignore[no-untyped-def]
+    """The type in which rows of `matrix` times `factors`, which may be ``None``, are summed within a block. For use in compiled code only."""
     raise NotImplementedError("sum_dtype is for compiled code")
 
 
 @overload(sum_dtype)
-def _sum_dtype(matrix):  # type: ignore[no-untyped-def]
-    dtype = {types.int8: np.int16, types.float64: np.float64}.get(matrix.dtype, np.float32)
-    return lambda matrix: dtype
-
-
-def narrow(element):  # type: ignore[no-untyped-def]
-    """An element of a matrix in the type of `sum_dtype`. For use in compiled code only."""
-    raise NotImplementedError("narrow is for compiled code")
-
-
-@overload(narrow, inline="always")
-def _narrow(element):  # type: ignore[no-untyped-def]
-    if element == types.int8:
-        return lambda element: np.int16(element)
-    return lambda element: widen(element)
+def _sum_dtype(matrix, factors):  # type: ignore[no-untyped-def]
+    dtype: type[np.number[Any]] = np.float64 if matrix.dtype == types.float64 else np.float32
+    if matrix.dtype == types.int8 and not isinstance(factors, types.Array):
+        dtype = np.int16
+    return lambda matrix, factors: dtype
 
 
 @compiled()
@@ -62,107 +61,134 @@ def pool_texts(
     normalize: bool,
     first: int,
     last: int,
+    longest: int,
     out: NDArray[np.float32],
 ) -> None:
     """Write the vectors of texts ``first`` to ``last - 1`` to their rows of `out`, float32 of shape (texts, dim).
 
     A vector is the mean over the tokens of ``weights[id] * matrix[mapping[id]]`` (empty `weights` and `mapping` stand for ones and the
-    identity), divided by its L2 norm if `normalize`. No tokens, or a zero mean, give zeros.
+    identity), divided by its L2 norm if `normalize`. No tokens, or a zero mean, give zeros. Texts of more than `longest` tokens are passed over.
     """
     dim = matrix.shape[1]
-    block = np.empty(dim, sum_dtype(matrix))
-    weighted_block = np.empty(dim if len(weights) else 0, np.float32)
+    block = np.empty(dim, sum_dtype(matrix, None))
+    weighted_block = np.empty(dim if len(weights) else 0, sum_dtype(matrix, weights))
+    part = np.empty(dim, np.float64)
     total = np.empty(dim, np.float64)
     rows = np.empty(BLOCK, np.int64)
+    ahead = np.empty(BLOCK, np.int64)
+    factors = np.empty(BLOCK, np.float32)
     for text in range(first, last):
         begin, end = offsets[text], offsets[text + 1]
+        if end - begin > longest:
+            continue
         if 0 < end - begin <= BLOCK and len(weights) == 0 and dim >= _FEW_DIMENSIONS:
             # Most texts are one block, which needs no total.
-            count = end - begin
-            for k in range(count):
-                rows[k] = mapping[ids[begin + k]] if len(mapping) else ids[begin + k]
-            _sum_rows(matrix, rows, count, block)
-            _finish(block, count, normalize, out[text])
+            _find_rows(ids, begin, end - begin, mapping, rows, ahead)
+            _sum_rows(matrix, rows, ahead, end - begin, None, block)
+            _finish(block, end - begin, normalize, out[text])
             continue
         total[:] = 0
-        for at in range(begin, end, BLOCK):
-            count = min(BLOCK, end - at)
-            for k in range(count):
-                rows[k] = mapping[ids[at + k]] if len(mapping) else ids[at + k]
-            if dim < _FEW_DIMENSIONS:
-                _add_exactly(matrix, rows, count, weights, ids[at : at + count], total)
-            elif len(weights):
-                _sum_weighted(matrix, rows, count, weights, ids[at : at + count], weighted_block)
-                for d in range(dim):
-                    total[d] += weighted_block[d]
-            else:
-                _sum_rows(matrix, rows, count, block)
-                for d in range(dim):
-                    total[d] += block[d]
+        for at in range(begin, end, PART):
+            _sum_part(matrix, weights, mapping, ids, at, min(at + PART, end), block, weighted_block, rows, ahead, factors, part)
+            for d in range(dim):
+                total[d] += part[d]
         _finish(total, end - begin, normalize, out[text])
 
 
-@njit(error_model="numpy")
-def _sum_rows(matrix: NDArray[Any], rows: NDArray[np.int64], count: int, block: NDArray[Any]) -> None:
-    """Write the sum of ``matrix[rows[:count]]`` to `block`."""
-    # Four rows a pass: the block is read and written a quarter as often as with one.
-    fours = count & ~3
-    for d in range(len(block)):
-        block[d] = 0
-    for k in range(0, fours, 4):
-        a, b, c, e = matrix[rows[k]], matrix[rows[k + 1]], matrix[rows[k + 2]], matrix[rows[k + 3]]
-        for ahead in range(k + 4, min(k + 8, count)):
-            prefetch_row(matrix, rows[ahead])
-        for d in range(len(block)):
-            block[d] += (narrow(a[d]) + narrow(b[d])) + (narrow(c[d]) + narrow(e[d]))
-    for k in range(fours, count):
-        a = matrix[rows[k]]
-        for d in range(len(block)):
-            block[d] += narrow(a[d])
-
-
-@njit(error_model="numpy")
-def _sum_weighted(
+@compiled()
+def sum_part(
     matrix: NDArray[Any],
-    rows: NDArray[np.int64],
-    count: int,
     weights: NDArray[np.float32],
+    mapping: NDArray[np.int32],
     ids: NDArray[np.int32],
-    block: NDArray[np.float32],
+    begin: int,
+    end: int,
+    part: NDArray[np.float64],
 ) -> None:
-    """Write the sum of ``weights[ids[k]] * matrix[rows[k]]`` over ``k < count`` to `block`."""
-    fours = count & ~3
-    for d in range(len(block)):
-        block[d] = 0
-    for k in range(0, fours, 4):
-        a, b, c, e = matrix[rows[k]], matrix[rows[k + 1]], matrix[rows[k + 2]], matrix[rows[k + 3]]
-        u, v, w, x = weights[ids[k]], weights[ids[k + 1]], weights[ids[k + 2]], weights[ids[k + 3]]
-        for d in range(len(block)):
-            block[d] += np.float32((u * widen(a[d]) + v * widen(b[d])) + (w * widen(c[d]) + x * widen(e[d])))
-    for k in range(fours, count):
-        a = matrix[rows[k]]
-        u = weights[ids[k]]
-        for d in range(len(block)):
-            block[d] += np.float32(u * widen(a[d]))
+    """Write the sum of the rows of ``ids[begin:end]``, at most `PART`, to `part`, float64 of shape (dim,)."""
+    dim = matrix.shape[1]
+    block = np.empty(dim, sum_dtype(matrix, None))
+    weighted_block = np.empty(dim if len(weights) else 0, sum_dtype(matrix, weights))
+    rows = np.empty(BLOCK, np.int64)
+    ahead = np.empty(BLOCK, np.int64)
+    factors = np.empty(BLOCK, np.float32)
+    _sum_part(matrix, weights, mapping, ids, begin, end, block, weighted_block, rows, ahead, factors, part)
 
 
-@njit(error_model="numpy")
-def _add_exactly(
+@inner
+def _sum_part(
     matrix: NDArray[Any],
-    rows: NDArray[np.int64],
-    count: int,
     weights: NDArray[np.float32],
+    mapping: NDArray[np.int32],
     ids: NDArray[np.int32],
-    total: NDArray[np.float64],
+    begin: int,
+    end: int,
+    block: NDArray[Any],
+    weighted_block: NDArray[Any],
+    rows: NDArray[np.int64],
+    ahead: NDArray[np.int64],
+    factors: NDArray[np.float32],
+    part: NDArray[np.float64],
 ) -> None:
-    """Add ``weights[ids[k]] * matrix[rows[k]]`` for each ``k < count`` to `total`, in float64."""
+    """What `sum_part` does, with room for a block's sums, rows and factors."""
+    part[:] = 0
+    for at in range(begin, end, BLOCK):
+        count = min(BLOCK, end - at)
+        _find_rows(ids, at, count, mapping, rows, ahead)
+        for k in range(count):
+            factors[k] = weights[ids[at + k]] if len(weights) else np.float32(1)
+        if len(part) < _FEW_DIMENSIONS:
+            _add_exactly(matrix, rows, count, factors, part)
+        elif len(weights):
+            _sum_rows(matrix, rows, ahead, count, factors, weighted_block)
+            for d in range(len(part)):
+                part[d] += weighted_block[d]
+        else:
+            _sum_rows(matrix, rows, ahead, count, None, block)
+            for d in range(len(part)):
+                part[d] += block[d]
+
+
+@inner
+def _find_rows(ids: NDArray[np.int32], first: int, count: int, mapping: NDArray[np.int32], rows: NDArray[np.int64], ahead: NDArray[np.int64]) -> None:
+    """Write the rows of ``ids[first:first + count]`` to `rows`, and those of the ids `_AHEAD` later to `ahead`."""
     for k in range(count):
-        weight = np.float64(weights[ids[k]]) if len(weights) else np.float64(1)
+        token, later = ids[first + k], ids[min(first + k + _AHEAD, len(ids) - 1)]
+        rows[k] = mapping[token] if len(mapping) else token
+        ahead[k] = mapping[later] if len(mapping) else later
+
+
+@inner
+def _sum_rows(
+    matrix: NDArray[Any],
+    rows: NDArray[np.int64],
+    ahead: NDArray[np.int64],
+    count: int,
+    factors: NDArray[np.float32] | None,
+    block: NDArray[Any],
+) -> None:
+    """Write the sum of ``factors[k] * matrix[rows[k]]`` over ``k < count`` to `block`; `factors` may be ``None`` for ones."""
+    column = 0
+    for _ in range((len(block) - column) // _WIDE):
+        sum_columns(matrix, rows, ahead, count, column, _WIDE, factors, block)
+        column += _WIDE
+    for _ in range((len(block) - column) // _NARROW):
+        sum_columns(matrix, rows, ahead, count, column, _NARROW, factors, block)
+        column += _NARROW
+    for _ in range(len(block) - column):
+        sum_columns(matrix, rows, ahead, count, column, _SINGLE, factors, block)
+        column += _SINGLE
+
+
+@inner
+def _add_exactly(matrix: NDArray[Any], rows: NDArray[np.int64], count: int, factors: NDArray[np.float32], total: NDArray[np.float64]) -> None:
+    """Add ``factors[k] * matrix[rows[k]]`` for each ``k < count`` to `total`, in float64."""
+    for k in range(count):
         for d in range(len(total)):
-            total[d] += weight * np.float64(widen(matrix[rows[k], d]))
+            total[d] += np.float64(factors[k]) * np.float64(widen(matrix[rows[k], d]))
 
 
-@njit(error_model="numpy")
+@inner
 def _finish(total: NDArray[Any], count: int, normalize: bool, vector: NDArray[np.float32]) -> None:
     """Write the mean of `count` rows that sum to `total`, divided by its norm if asked for, to `vector`."""
     divisor = np.float64(max(count, 1))
@@ -175,7 +201,7 @@ def _finish(total: NDArray[Any], count: int, normalize: bool, vector: NDArray[np
         vector[d] = np.float32(total[d] * scale)
 
 
-@njit(error_model="numpy")
+@inner
 def _sum_of_squares(values: NDArray[Any]) -> float:
     """The sum of the squares, in float64."""
     # Eight sums side by side, for the compiler to keep in vectors: it may not reorder one sum, which takes four times as long.
@@ -204,11 +230,35 @@ def pool_parallel(
     offsets: NDArray[np.int64],
     normalize: bool,
     segments: NDArray[np.int64],
+    long_texts: NDArray[np.int64],
+    workers: int,
     out: NDArray[np.float32],
 ) -> None:
-    """`pool_texts` in parallel: segment ``s`` is texts ``segments[s]`` to ``segments[s + 1] - 1``."""
-    for segment in prange(len(segments) - 1):
-        pool_texts(matrix, weights, mapping, ids, offsets, normalize, segments[segment], segments[segment + 1], out)
+    """`pool_texts` by `workers` threads: segment ``s`` is texts ``segments[s]`` to ``segments[s + 1] - 1``.
+
+    `long_texts` are those of more than `PART` tokens, which all threads work on together.
+    """
+    counter = np.zeros(1, np.int64)
+    for _ in prange(workers):
+        segment = claim(counter)
+        while segment < len(segments) - 1:
+            pool_texts(matrix, weights, mapping, ids, offsets, normalize, segments[segment], segments[segment + 1], PART, out)
+            segment = claim(counter)
+    for text in long_texts:
+        begin, end = offsets[text], offsets[text + 1]
+        parts = np.empty(((end - begin + PART - 1) // PART, matrix.shape[1]), np.float64)
+        counter[0] = 0
+        for _ in prange(workers):
+            part = claim(counter)
+            while part < len(parts):
+                at = begin + part * PART
+                sum_part(matrix, weights, mapping, ids, at, min(at + PART, end), parts[part])
+                part = claim(counter)
+        total = np.zeros(matrix.shape[1], np.float64)
+        for part in range(len(parts)):
+            for d in range(len(total)):
+                total[d] += parts[part, d]
+        _finish(total, end - begin, normalize, out[text])
 
 
 @compiled()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,32 +18,39 @@ STORAGE_DTYPES = ("float32", "float16", "bfloat16", "float64", "int8")
 _KERNEL_DTYPES = {"float16": np.dtype(np.uint16), "bfloat16": np.dtype(np.int16)}
 
 
-class EmbeddingTable(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class EmbeddingTable:
     """A model's vectors: the row of token ``t`` is ``weights[t] * matrix[mapping[t]]``.
 
-    Made by `make_table` alone, which sees to it that no valid id reads outside.
+    Made by `make_table`, which sees to it that no valid id reads outside, and by `dataclasses.replace` of one.
 
     Attributes:
         matrix: shape (rows, dim), C-contiguous and read-only, in the storage type; bfloat16 as the uint16 of its bits.
         dtype: the storage type's name, one of `STORAGE_DTYPES`.
         weights: float32, shape (at least the number of ids,), or empty when every token weighs 1.
         mapping: int32, likewise, or empty when token ``t`` has row ``t``.
+        elements: the matrix as the kernels read it: the same memory, half precision and bfloat16 as integers of two kinds.
+        dim: the number of dimensions of a vector.
     """
 
     matrix: NDArray[Any]
     dtype: str
     weights: NDArray[np.float32]
     mapping: NDArray[np.int32]
+    elements: NDArray[Any] = field(init=False)
+    dim: int = field(init=False)
 
-    @property
-    def dim(self) -> int:
-        """The number of dimensions of a vector."""
-        return int(self.matrix.shape[1])
+    def __post_init__(self) -> None:
+        # Read-only, C-contiguous and aligned: kernels are compiled for this kind of array alone. NumPy does not pickle that one is read-only.
+        for name, dtype in (("matrix", self.matrix.dtype.newbyteorder("=")), ("weights", np.float32), ("mapping", np.int32)):
+            array = np.require(getattr(self, name), dtype, ["C", "A"]).view()
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
+        object.__setattr__(self, "elements", self.matrix.view(_KERNEL_DTYPES.get(self.dtype, self.matrix.dtype)))
+        object.__setattr__(self, "dim", int(self.matrix.shape[1]))
 
-    @property
-    def elements(self) -> NDArray[Any]:
-        """The matrix as the kernels read it: the same memory, half precision and bfloat16 as integers of two kinds."""
-        return self.matrix.view(_KERNEL_DTYPES.get(self.dtype, self.matrix.dtype))
+    def __reduce__(self) -> tuple[Any, ...]:
+        return EmbeddingTable, (self.matrix, self.dtype, self.weights, self.mapping)
 
 
 def make_table(
@@ -74,27 +82,22 @@ def make_table(
     rows = matrix.shape[0]
     if mapping is None and rows < size:
         raise ModelFormatError(f"{source}: the embedding matrix has {rows} rows, expected at least {size}: the tokenizer has ids up to {size - 1}")
-    return EmbeddingTable(
-        _frozen(matrix, matrix.dtype.newbyteorder("=")),
-        dtype,
-        _checked_weights(weights, size, source),
-        _checked_mapping(mapping, size, rows, source),
-    )
+    return EmbeddingTable(matrix, dtype, _checked_weights(weights, size, source), _checked_mapping(mapping, size, rows, source))
 
 
 def _checked_weights(weights: NDArray[Any] | None, size: int, source: str) -> NDArray[np.float32]:
     if weights is None:
-        return _frozen(np.empty(0), np.float32)
+        return np.empty(0, np.float32)
     if weights.ndim != 1 or weights.dtype.kind != "f":
         raise ModelFormatError(f"{source}: weights is {weights.dtype} of shape {weights.shape}, expected floating point of shape (tokens,)")
     if len(weights) < size:
         raise ModelFormatError(f"{source}: weights has {len(weights)} entries, expected at least {size}: the tokenizer has ids up to {size - 1}")
-    return _frozen(weights.copy(), np.float32)
+    return weights.astype(np.float32)
 
 
 def _checked_mapping(mapping: NDArray[Any] | None, size: int, rows: int, source: str) -> NDArray[np.int32]:
     if mapping is None:
-        return _frozen(np.empty(0), np.int32)
+        return np.empty(0, np.int32)
     if mapping.ndim != 1 or mapping.dtype.kind not in "iu":
         raise ModelFormatError(f"{source}: mapping is {mapping.dtype} of shape {mapping.shape}, expected integers of shape (tokens,)")
     if len(mapping) < size:
@@ -104,11 +107,4 @@ def _checked_mapping(mapping: NDArray[Any] | None, size: int, rows: int, source:
         position = int(np.argmax((mapping < 0) | (mapping >= min(rows, 2**31))))
         raise ModelFormatError(f"{source}: mapping[{position}] is {int(mapping[position])}, expected a row of the embedding matrix, 0 to {rows - 1}")
     # A copy: whoever holds the array, or the file, must not be able to change what has been checked.
-    return _frozen(mapping.copy(), np.int32)
-
-
-def _frozen(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
-    """The array as a read-only, C-contiguous, aligned one of the type: kernels are compiled for this kind alone."""
-    frozen = np.require(array, dtype, ["C", "A"]).view()
-    frozen.flags.writeable = False
-    return frozen
+    return mapping.astype(np.int32)

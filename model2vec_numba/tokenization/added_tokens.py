@@ -10,10 +10,12 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["Patterns", "holds_pattern", "make_patterns", "pattern_at"]
+from model2vec_numba.compiled import compiled, inner
+from model2vec_numba.tokenization.stages import FALLBACK
+
+__all__ = ["Patterns", "holds_pattern", "make_patterns", "mark_patterns", "pattern_at"]
 
 
 class Patterns(NamedTuple):
@@ -39,7 +41,23 @@ def make_patterns(texts: Iterable[str]) -> Patterns:
     return Patterns(np.frombuffer(b"".join([*encoded, b"\0"]), np.uint8), offsets, groups)
 
 
-@njit
+@compiled()
+def mark_patterns(
+    texts: NDArray[np.uint8],
+    text_offsets: NDArray[np.int64],
+    data: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    groups: NDArray[np.int64],
+    status: NDArray[np.uint8],
+) -> None:
+    """Write `FALLBACK` to `status` for each text that holds one of the patterns."""
+    if len(offsets) > 1:
+        for text in range(len(text_offsets) - 1):
+            if holds_pattern(texts, text_offsets[text], text_offsets[text + 1], data, offsets, groups):
+                status[text] = FALLBACK
+
+
+@inner
 def holds_pattern(
     text: NDArray[np.uint8],
     begin: int,
@@ -55,7 +73,7 @@ def holds_pattern(
     return False
 
 
-@njit
+@inner
 def pattern_at(
     text: NDArray[np.uint8],
     i: int,

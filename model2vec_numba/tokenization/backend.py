@@ -15,7 +15,7 @@ from model2vec_numba.text import TextBatch
 __all__ = ["TokenBatch", "TokenizerBackend", "replace_texts", "token_batch"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class TokenBatch:
     """Token ids of a batch: text ``i`` has ``ids[offsets[i]:offsets[i + 1]]``.
 
@@ -48,6 +48,9 @@ class TokenizerBackend(Protocol):
         Raises:
             TokenizationError: the library's tokeniser refuses a text.
         """
+
+    def fallback_count(self, texts: TextBatch) -> int:
+        """How many of the texts would go to the library."""
 
 
 def token_batch(lists: Sequence[Sequence[int]]) -> TokenBatch:

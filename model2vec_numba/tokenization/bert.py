@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import string
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from model2vec_numba.text import TextBatch, flatten
+from model2vec_numba.text import TextBatch, flatten, flatten_tokens
 from model2vec_numba.threads import segments, threads
 from model2vec_numba.tokenization.added_tokens import make_patterns
 from model2vec_numba.tokenization.backend import TokenBatch, replace_texts
@@ -22,7 +23,6 @@ from model2vec_numba.tokenization.wordpiece import (
     BYTE_ISOLATE,
     BYTE_OTHER,
     BYTE_SPACE,
-    FALLBACK,
     mark_normalized_patterns,
     tokenize_segments,
     tokenize_texts,
@@ -34,6 +34,8 @@ __all__ = ["BertBackend"]
 _UNBOUNDED = 1 << 62
 # Fewer bytes are tokenised before the threads have started.
 _PARALLEL_BYTES = 8192
+# Longer texts are cut into parts of about this length.
+_PART_BYTES = 1 << 16
 
 # The members that the parts of BERT's pipeline have, and their types.
 _NORMALIZER = {"type": str, "clean_text": bool, "handle_chinese_chars": bool, "strip_accents": (bool, type(None)), "lowercase": bool}
@@ -56,7 +58,7 @@ class BertBackend:
             and spec.plain_vocabulary is not None
             and model["unk_token"] in model["vocab"]
             and model["max_input_chars_per_word"] >= 1
-            and _keeps_ids(spec.parts.get("post_processor"))
+            and spec.keeps_ids
         ):
             backend = cls(spec)
             # An added token of which the normaliser leaves nothing is nowhere and everywhere: that is for the library.
@@ -71,80 +73,104 @@ class BertBackend:
         normalizer = spec.parts["normalizer"]
         strips_accents = normalizer["lowercase"] if normalizer["strip_accents"] is None else normalizer["strip_accents"]
         self._table = CodePointTable(empty.normalizer, empty.pre_tokenizer, decomposes=strips_accents)
-        self._byte_kinds, self._lowercases = _byte_kinds(self._table)
+        byte_kinds, lowercases = _byte_kinds(self._table)
         # No word holds a NUL, see `CodePointTable`, and the arrays could not tell it from padding.
-        vocabulary = model["vocab"]
-        if "\0" in "".join(vocabulary):
-            vocabulary = {token: token_id for token, token_id in vocabulary.items() if "\0" not in token}
-        ids = np.fromiter(vocabulary.values(), np.int32, len(vocabulary))
+        vocabulary, ids = spec.mapped_vocabulary
+        tokens = flatten_tokens(vocabulary)
+        if tokens is None:
+            kept = [token for token in vocabulary if "\0" not in token]
+            tokens, ids = flatten(kept), np.array([vocabulary[token] for token in kept], np.int32)
         prefix = model["continuing_subword_prefix"].encode("utf-8")
-        prefix_begins_words = not prefix or self._byte_kinds[prefix[0]] != BYTE_ISOLATE
-        self._vocabulary = build_vocabulary(flatten(list(vocabulary)), ids, prefix, prefix_begins_words)
+        prefix_begins_words = not prefix or byte_kinds[prefix[0]] != BYTE_ISOLATE
+        vocabulary_tables = build_vocabulary(tokens, ids, prefix, prefix_begins_words)
         added = spec.parts["added_tokens"]
-        self._patterns = make_patterns(token["content"] for token in added if not token["normalized"] and token["content"])
+        patterns = make_patterns(token["content"] for token in added if not token["normalized"] and token["content"])
         # Most begin with a bracket, and so are looked for only where a bracket is; any that does not is looked for at every byte.
-        first_bytes = np.flatnonzero(np.diff(self._patterns.groups))
-        self._scans = not bool((self._byte_kinds[first_bytes] == BYTE_ISOLATE).all())
-        if not self._scans:
-            self._byte_kinds[first_bytes] = BYTE_BEGINS_PATTERN
+        first_bytes = np.flatnonzero(np.diff(patterns.groups))
+        scans = not bool((byte_kinds[first_bytes] == BYTE_ISOLATE).all())
+        if not scans:
+            byte_kinds[first_bytes] = BYTE_BEGINS_PATTERN
         self._normalized_added = [self._table.solid(token["content"]) for token in added if token["normalized"] and token["content"]]
         self._normalized_patterns = make_patterns(filter(None, self._normalized_added))
-        self._settings = (model["vocab"][model["unk_token"]], min(model["max_input_chars_per_word"], _UNBOUNDED))
+        # A text may be cut at a space, unless that can be within an added token.
+        self._divisible = byte_kinds[ord(" ")] == BYTE_SPACE and not any(" " in token["content"] or token["normalized"] for token in added)
+        # What every call hands to compiled code.
+        self._tables = (
+            byte_kinds,
+            _is_usual(byte_kinds),
+            np.flatnonzero(byte_kinds == BYTE_BEGINS_PATTERN).astype(np.uint8),
+            lowercases,
+            self._table.entries,
+            self._table.pool,
+            *vocabulary_tables,
+            *patterns,
+            scans,
+            model["vocab"][model["unk_token"]],
+            min(model["max_input_chars_per_word"], _UNBOUNDED),
+        )
 
     def tokenize(self, texts: TextBatch, max_tokens: int | None) -> TokenBatch:
         """See `TokenizerBackend.tokenize`."""
-        ids = np.empty(int(texts.offsets[-1] - texts.offsets[0]), np.int32)
-        counts = np.empty(len(texts), np.int64)
-        status = np.zeros(len(texts), np.uint8)
-        missing = np.zeros(PAGE_COUNT, np.uint8)
-        limit = _UNBOUNDED if max_tokens is None else max_tokens
-        end = self._run(texts, limit, missing, status, counts, ids)
-        # The first texts in a new script find the tables without it, and are done again.
-        while self._table.learn(missing):
-            status[:], missing[:] = 0, 0
-            end = self._run(texts, limit, missing, status, counts, ids)
-        offsets = np.zeros(len(texts) + 1, np.int64)
-        np.cumsum(counts, out=offsets[1:])
-        tokens = TokenBatch(ids[:end], offsets)
-        fallback = np.flatnonzero(status)
-        if len(fallback):
+        tokens, status = self._tokenize(texts, max_tokens)
+        if status is not None:
+            fallback = np.flatnonzero(status)
             lists = self._library.tokenize_lists([texts.text(int(i)) for i in fallback], max_tokens)
             tokens = replace_texts(tokens, fallback, lists)
         return tokens
 
-    def _run(
-        self,
-        texts: TextBatch,
-        limit: int,
-        missing: NDArray[np.uint8],
-        status: NDArray[np.uint8],
-        counts: NDArray[np.int64],
-        ids: NDArray[np.int32],
-    ) -> int:
-        """Tokenise the batch with the tables as they are, into the arrays given, and return where the ids end."""
-        entries, pool = self._table.entries, self._table.pool
-        if len(self._normalized_patterns.offsets) > 1:
-            mark_normalized_patterns(texts.data, texts.offsets, entries, pool, *self._normalized_patterns, missing, status)
-        tables = (self._byte_kinds, self._lowercases, entries, pool, *self._vocabulary, *self._patterns, self._scans, *self._settings)
-        with threads(len(ids), _PARALLEL_BYTES) as count:
-            if count == 1:
-                end = tokenize_texts(texts.data, texts.offsets, 0, len(texts), *tables, limit, missing, status, counts, ids, 0)
-            else:
-                split = segments(texts.offsets, count)
-                end = tokenize_segments(texts.data, texts.offsets, split, *tables, limit, missing, status, counts, ids)
-        return int(end)
+    def _tokenize(self, texts: TextBatch, max_tokens: int | None) -> tuple[TokenBatch, NDArray[np.uint8] | None]:
+        """The tokens of the texts, and, if any are for the library, which: those of which the status is not 0."""
+        if max_tokens is not None or not self._divisible or len(texts.data) < 2 * _PART_BYTES:
+            return self._run(texts, _UNBOUNDED if max_tokens is None else max_tokens)
+        # Long texts are done in parts, so that all threads can work on them.
+        parts, firsts = _divide(texts)
+        tokens, status = self._run(parts, _UNBOUNDED)
+        if status is not None:
+            status = np.maximum.reduceat(status, firsts[:-1])
+        return TokenBatch(tokens.ids, tokens.offsets[firsts]), status
+
+    def _run(self, texts: TextBatch, limit: int) -> tuple[TokenBatch, NDArray[np.uint8] | None]:
+        """What `_tokenize` does, for texts as they are."""
+        size = int(texts.offsets[-1] - texts.offsets[0])
+        ids = np.empty(size, np.int32)
+        offsets = np.zeros(len(texts) + 1, np.int64)
+        missing = np.zeros(PAGE_COUNT, np.uint8)
+        status = np.zeros(len(texts), np.uint8)
+        normalized_patterns = len(self._normalized_patterns.offsets) > 1
+        while True:
+            if normalized_patterns:
+                entries, pool = self._table.entries, self._table.pool
+                mark_normalized_patterns(texts.data, texts.offsets, entries, pool, *self._normalized_patterns, missing, status)
+            arguments = (*self._tables, limit, missing, status, offsets[1:], ids)
+            with threads(size, _PARALLEL_BYTES) as count:
+                if count == 1:
+                    undone = tokenize_texts(texts.data, texts.offsets, 0, len(texts), *arguments, 0)
+                else:
+                    undone = tokenize_segments(texts.data, texts.offsets, segments(texts.offsets, count), count, *arguments)
+            # The first texts in a new script find the tables without it, and are done again.
+            if not undone or not self._table.learn(missing):
+                return TokenBatch(ids[: offsets[-1]], offsets), status if undone else None
+            status[:], missing[:] = 0, 0
 
     def fallback_count(self, texts: TextBatch) -> int:
         """How many of the texts would go to the library."""
-        status = np.zeros(len(texts), np.uint8)
-        missing = np.zeros(PAGE_COUNT, np.uint8)
-        scratch = np.empty(int(texts.offsets[-1] - texts.offsets[0]), np.int32)
-        counts = np.empty(len(texts), np.int64)
-        while True:
-            self._run(texts, _UNBOUNDED, missing, status, counts, scratch)
-            if not self._table.learn(missing):
-                return int(np.count_nonzero(status == FALLBACK))
-            status[:], missing[:] = 0, 0
+        status = self._tokenize(texts, None)[1]
+        return 0 if status is None else int(np.count_nonzero(status))
+
+
+def _divide(texts: TextBatch) -> tuple[TextBatch, NDArray[np.int64]]:
+    """Cut long texts at spaces, where there are any.
+
+    Returns:
+        The parts, and the number of the first part of each text, with that of all parts after them.
+    """
+    cuts = [texts.offsets]
+    for text in np.flatnonzero(np.diff(texts.offsets) > 2 * _PART_BYTES):
+        for at in range(int(texts.offsets[text]) + _PART_BYTES, int(texts.offsets[text + 1]) - _PART_BYTES, _PART_BYTES):
+            spaces = np.flatnonzero(texts.data[at : at + _PART_BYTES // 2] == ord(" "))
+            cuts.append(at + spaces[:1])
+    offsets = np.sort(np.concatenate(cuts), kind="stable")
+    return TextBatch(texts.data, offsets), np.searchsorted(offsets, texts.offsets)
 
 
 def _has_form(part: Any, kind: str, members: dict[str, Any]) -> bool:
@@ -155,20 +181,6 @@ def _has_form(part: Any, kind: str, members: dict[str, Any]) -> bool:
         and part.keys() == members.keys()
         and all(isinstance(part[name], types) for name, types in members.items())
     )
-
-
-def _keeps_ids(post_processor: Any) -> bool:
-    """Whether a post-processor leaves a text's own ids as they are when no special tokens are asked for."""
-    if post_processor is None:
-        return True
-    if not isinstance(post_processor, dict):
-        return False
-    if post_processor.get("type") == "TemplateProcessing":
-        # A template may also repeat the text, or leave it out.
-        pieces = post_processor.get("single")
-        own = [piece for piece in pieces if "SpecialToken" not in piece] if isinstance(pieces, list) else []
-        return len(own) == 1 and own[0].get("Sequence", {}).get("id") == "A"
-    return post_processor.get("type") in ("BertProcessing", "RobertaProcessing", "ByteLevel")
 
 
 def _byte_kinds(table: CodePointTable) -> tuple[NDArray[np.uint8], bool]:
@@ -187,3 +199,13 @@ def _byte_kinds(table: CodePointTable) -> tuple[NDArray[np.uint8], bool]:
         elif entry & 15 == WORD and c in alnum and (same or lower):
             kinds[c] = BYTE_ALNUM
     return kinds, lower and not same
+
+
+def _is_usual(byte_kinds: NDArray[np.uint8]) -> bool:
+    """Whether ASCII's letters and digits, white space and punctuation are just what they are called."""
+    kinds = [(chr(c), int(kind)) for c, kind in enumerate(byte_kinds[:128])]
+    return (
+        all((kind == BYTE_ALNUM) == c.isalnum() for c, kind in kinds)
+        and all(kind == BYTE_SPACE for c, kind in kinds if c in " \t\n\r")
+        and all((kind >= BYTE_ISOLATE) == (c in string.punctuation) for c, kind in kinds)
+    )

@@ -10,10 +10,11 @@ import threading
 from collections.abc import Iterable
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from tokenizers.normalizers import NFD, Normalizer
 from tokenizers.pre_tokenizers import PreTokenizer
+
+from model2vec_numba.compiled import inner
 
 __all__ = [
     "CANNOT_VOUCH",
@@ -144,10 +145,12 @@ class CodePointTable:
 
 def _apart(normalizer: Normalizer, texts: list[str]) -> list[str]:
     """What the normaliser makes of each text by itself, in one call."""
-    results: list[str] = normalizer.normalize_str(_FENCE + _FENCE.join(texts) + _FENCE)[1:-1].split(_FENCE)
-    if len(results) == len(texts):
-        return results
-    return [normalizer.normalize_str(text) for text in texts]
+    fenced = [text for text in texts if _FENCE not in text]
+    results: list[str] = normalizer.normalize_str(_FENCE + _FENCE.join(fenced) + _FENCE)[1:-1].split(_FENCE)
+    if len(results) != len(fenced):
+        return [normalizer.normalize_str(text) for text in texts]
+    following = iter(results)
+    return [normalizer.normalize_str(text) if _FENCE in text else next(following) for text in texts]
 
 
 def _nonstarters(characters: Iterable[str]) -> set[str]:
@@ -165,14 +168,18 @@ def _nonstarters(characters: Iterable[str]) -> set[str]:
     }
 
 
-@njit(inline="always")
+@inner
 def decode(data: NDArray[np.uint8], i: int) -> tuple[int, int]:
     """The code point that stands at `i` in valid UTF-8, and its number of bytes."""
-    lead = np.int64(data[i])
-    if lead < 0x80:
-        return lead, 1
-    if lead < 0xE0:
-        return (lead & 0x1F) << 6 | (data[i + 1] & 0x3F), 2
-    if lead < 0xF0:
-        return (lead & 0x0F) << 12 | (data[i + 1] & 0x3F) << 6 | (data[i + 2] & 0x3F), 3
-    return (lead & 0x07) << 18 | (data[i + 1] & 0x3F) << 12 | (data[i + 2] & 0x3F) << 6 | (data[i + 3] & 0x3F), 4
+    code_point = np.int64(data[i])
+    size = 1
+    if code_point >= 0xF0:
+        code_point = (code_point & 0x07) << 18 | (data[i + 1] & 0x3F) << 12 | (data[i + 2] & 0x3F) << 6 | (data[i + 3] & 0x3F)
+        size = 4
+    elif code_point >= 0xE0:
+        code_point = (code_point & 0x0F) << 12 | (data[i + 1] & 0x3F) << 6 | (data[i + 2] & 0x3F)
+        size = 3
+    elif code_point >= 0x80:
+        code_point = (code_point & 0x1F) << 6 | (data[i + 1] & 0x3F)
+        size = 2
+    return code_point, size

@@ -22,6 +22,10 @@ class LibraryBackend:
         """See `TokenizerBackend.tokenize`."""
         return token_batch(self.tokenize_lists([texts.text(i) for i in range(len(texts))], max_tokens))
 
+    def fallback_count(self, texts: TextBatch) -> int:
+        """See `TokenizerBackend.fallback_count`."""
+        return len(texts)
+
     def tokenize_lists(self, sentences: list[str], max_tokens: int | None) -> list[list[int]]:
         """The ids of each sentence: unknown ids dropped, then cut to the first `max_tokens`."""
         try:

@@ -5,14 +5,24 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from model2vec_numba.compiled import compiled
+from model2vec_numba.compiled import compiled, inner
 from model2vec_numba.text import TextBatch
 from model2vec_numba.tokenization.words import load_word, word_mask
 
-__all__ = ["ABSENT", "CONTINUING", "INITIAL", "WordPieceVocabulary", "build_vocabulary", "find_child", "find_word"]
+__all__ = [
+    "ABSENT",
+    "CONTINUING",
+    "INITIAL",
+    "WordPieceVocabulary",
+    "build_vocabulary",
+    "find_child",
+    "find_word",
+    "first_slot",
+    "next_slot",
+    "slots_for",
+]
 
 ABSENT = np.int32(-1)
 # The trie's roots: of tokens as they are, for the beginning of a word, and of those that continue one, less the prefix.
@@ -45,10 +55,10 @@ def build_vocabulary(tokens: TextBatch, ids: NDArray[np.int32], prefix: bytes, p
     """
     data = np.concatenate([tokens.data, np.zeros(_KEY_BYTES, np.uint8)])
     short = int(np.count_nonzero(np.diff(tokens.offsets) <= _KEY_BYTES))
-    words = np.zeros((_slots(short), 3), np.uint64)
+    words = np.zeros((slots_for(short), 3), np.uint64)
     _fill_words(data, tokens.offsets, ids, words)
     # A smaller table stays in the caches. Tokens share half of their bytes' nodes with others; if these share less, a larger try is cheap.
-    slots = _slots(len(tokens.data) // 4)
+    slots = slots_for(len(tokens.data) // 4)
     while True:
         trie = np.zeros((slots, 2), np.int64)
         if _fill_trie(data, tokens.offsets, ids, np.frombuffer(prefix + b"\0", np.uint8), len(prefix), prefix_begins_words, trie):
@@ -56,43 +66,47 @@ def build_vocabulary(tokens: TextBatch, ids: NDArray[np.int32], prefix: bytes, p
         slots *= 2
 
 
-def _slots(entries: int) -> int:
+def slots_for(entries: int) -> int:
     """A power of two that leaves at least half of the slots empty."""
     return 1 << max(4, (2 * entries).bit_length())
 
 
-@njit(inline="always")
-def _first_slot(first: np.uint64, rest: np.uint64, slots: int) -> np.uint64:
+@inner
+def first_slot(first: np.uint64, rest: np.uint64, slots: int) -> np.uint64:
+    """Where in a table of `slots` rows, a power of two, to look first for a key of two words."""
     # Unsigned, here and below: numba then spares the look whether an index counts from the end.
-    mixed = (first ^ (rest * _MIX_REST)) * _MIX
+    mixed = first ^ (rest * _MIX_REST)
+    # Without this the last bytes of eight would have no part in it, and words that begin alike would be in each other's way.
+    mixed = (mixed ^ (mixed >> np.uint64(29))) * _MIX
     return (mixed >> np.uint64(32)) & np.uint64(slots - 1)
 
 
-@njit(inline="always")
-def _next_slot(slot: np.uint64, slots: int) -> np.uint64:
+@inner
+def next_slot(slot: np.uint64, slots: int) -> np.uint64:
+    """Where to look next."""
     return (slot + np.uint64(1)) & np.uint64(slots - 1)
 
 
-@njit(inline="always")
+@inner
 def find_word(words: NDArray[np.uint64], first: np.uint64, rest: np.uint64) -> int:
     """The id of the token whose bytes, padded with NULs, are these two words; `ABSENT` if there is none."""
-    slot = _first_slot(first, rest, len(words))
+    slot = first_slot(first, rest, len(words))
     while words[slot, 2] != 0:
         if words[slot, 0] == first and words[slot, 1] == rest:
             return np.int32(words[slot, 2]) - np.int32(1)
-        slot = _next_slot(slot, len(words))
+        slot = next_slot(slot, len(words))
     return ABSENT
 
 
-@njit(inline="always")
+@inner
 def find_child(trie: NDArray[np.int64], node: int, byte: int) -> int:
     """``child << 32 | id + 1`` for the edge of `byte` from `node`; 0 if there is none."""
     key = node << 8 | byte
-    slot = _first_slot(np.uint64(key), np.uint64(0), len(trie))
+    slot = first_slot(np.uint64(key), np.uint64(0), len(trie))
     while trie[slot, 0] != 0:
         if trie[slot, 0] == key:
             return trie[slot, 1]
-        slot = _next_slot(slot, len(trie))
+        slot = next_slot(slot, len(trie))
     return 0
 
 
@@ -104,9 +118,9 @@ def _fill_words(data: NDArray[np.uint8], offsets: NDArray[np.int64], ids: NDArra
             continue
         first = load_word(data, begin) & word_mask(length)
         rest = load_word(data, begin + 8) & word_mask(max(length - 8, 0))
-        slot = _first_slot(first, rest, len(words))
+        slot = first_slot(first, rest, len(words))
         while words[slot, 2] != 0:
-            slot = _next_slot(slot, len(words))
+            slot = next_slot(slot, len(words))
         words[slot, 0], words[slot, 1], words[slot, 2] = first, rest, np.uint64(ids[token]) + np.uint64(1)
 
 
@@ -133,9 +147,9 @@ def _fill_trie(
             begin = offsets[token] + (prefix_length if continuing else 0)
             for at in range(begin, offsets[token + 1]):
                 key = node << 8 | data[at]
-                slot = _first_slot(np.uint64(key), np.uint64(0), len(trie))
+                slot = first_slot(np.uint64(key), np.uint64(0), len(trie))
                 while trie[slot, 0] != 0 and trie[slot, 0] != key:
-                    slot = _next_slot(slot, len(trie))
+                    slot = next_slot(slot, len(trie))
                 if trie[slot, 0] == 0:
                     nodes += 1
                     if 10 * nodes > 7 * len(trie):

@@ -1,4 +1,4 @@
-"""Eight bytes of text at a time, for compiled code: unaligned loads and stores, and classification of a whole word in a register."""
+"""Many bytes of text at a time, for compiled code: unaligned loads and stores of words of eight, and classification of words and of blocks of 64."""
 
 from __future__ import annotations
 
@@ -9,10 +9,28 @@ from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
+from numpy.typing import NDArray
 
-__all__ = ["alnum_length", "load_word", "lowercase_word", "store_word", "word_mask"]
+from model2vec_numba.compiled import inner
 
+__all__ = [
+    "BLOCK",
+    "alnum_length",
+    "bytes_between",
+    "graphic_length",
+    "letters_length",
+    "load_word",
+    "lowercase_word",
+    "padded_word",
+    "store_word",
+    "trailing_zeros",
+    "word_mask",
+    "word_masks",
+]
+
+BLOCK = 64
 _I8, _I64 = ir.IntType(8), ir.IntType(64)
+_BYTES = ir.VectorType(_I8, BLOCK)
 
 
 def _element_pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
@@ -52,7 +70,32 @@ def _little_endian(builder: Any, word: Any) -> Any:
 
 
 @intrinsic
-def _trailing_zeros(_typing_context: Any, word: Any) -> Any:
+def bytes_between(_typing_context: Any, array: Any, index: Any, low: Any, high: Any) -> Any:
+    """Which of the bytes ``array[index:index + 64]`` are from `low` to `high`, as the bits of a uint64, the first lowest. No bounds are checked."""
+    if not (isinstance(array, types.Array) and array.dtype == types.uint8):
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array, index, low, high = arguments
+        pointer = builder.bitcast(_element_pointer(context, builder, signature.args[0], array, index), _BYTES.as_pointer())
+        # One unsigned comparison: what lies below `low` wraps around to above `high`.
+        distances = builder.sub(builder.load(pointer, align=1), _splat(builder, low))
+        inside = builder.icmp_unsigned("<=", distances, _splat(builder, builder.sub(high, low)))
+        bits = builder.bitcast(inside, _I64)
+        # The first lane is the highest bit on a big-endian machine.
+        return bits if np.little_endian else builder.call(builder.module.declare_intrinsic("llvm.bitreverse", [_I64]), [bits])
+
+    return types.uint64(array, types.int64, types.uint8, types.uint8), generate
+
+
+def _splat(builder: Any, byte: Any) -> Any:
+    """A block of which every byte is `byte`."""
+    first = builder.insert_element(ir.Constant(_BYTES, ir.Undefined), byte, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(first, ir.Constant(_BYTES, ir.Undefined), ir.Constant(ir.VectorType(ir.IntType(32), BLOCK), [0] * BLOCK))
+
+
+@intrinsic
+def trailing_zeros(_typing_context: Any, word: Any) -> Any:
     """The number of zero bits below the lowest one of a uint64; 64 for 0."""
 
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
@@ -61,6 +104,7 @@ def _trailing_zeros(_typing_context: Any, word: Any) -> Any:
     return types.int64(types.uint64), generate
 
 
+_ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 _ONES = np.uint64(0x0101010101010101)
 _HIGH = np.uint64(0x8080808080808080)
 _LOW7 = np.uint64(0x7F7F7F7F7F7F7F7F)
@@ -68,6 +112,7 @@ _CASE = np.uint64(0x2020202020202020)
 # Added to a byte below 0x80, these carry into its high bit exactly from the character named on.
 _FROM_A = _ONES * np.uint64(0x80 - ord("a"))
 _PAST_Z = _ONES * np.uint64(0x80 - ord("z") - 1)
+_FROM_EXCLAMATION = _ONES * np.uint64(0x80 - ord("!"))
 _FROM_0 = _ONES * np.uint64(0x80 - ord("0"))
 _PAST_9 = _ONES * np.uint64(0x80 - ord("9") - 1)
 _FROM_UPPER_A = _ONES * np.uint64(0x80 - ord("A"))
@@ -82,7 +127,24 @@ def alnum_length(word: np.uint64) -> int:  # type: ignore[no-any-unimported,unus
     letters = (folded + _FROM_A) & ~(folded + _PAST_Z)
     digits = (low + _FROM_0) & ~(low + _PAST_9)
     others = (~(letters | digits) | word) & _HIGH
-    return _trailing_zeros(others) >> 3
+    return trailing_zeros(others) >> 3
+
+
+@njit(inline="always")
+def letters_length(word: np.uint64) -> int:  # type: ignore[no-any-unimported,unused-ignore]
+    """How many of a word's bytes, from the first on, are ASCII letters: 0 to 8."""
+    folded = (word & _LOW7) | _CASE
+    letters = (folded + _FROM_A) & ~(folded + _PAST_Z)
+    others = (~letters | word) & _HIGH
+    return trailing_zeros(others) >> 3
+
+
+@njit(inline="always")
+def graphic_length(word: np.uint64) -> int:  # type: ignore[no-any-unimported,unused-ignore]
+    """How many of a word's bytes, from the first on, are ASCII from ``!`` to DEL, neither spaces nor controls below them: 0 to 8."""
+    # From 0x21 on the sum carries into the high bit.
+    others = (~((word & _LOW7) + _FROM_EXCLAMATION) | word) & _HIGH
+    return trailing_zeros(others) >> 3
 
 
 @njit(inline="always")
@@ -98,3 +160,23 @@ def word_mask(length: int) -> np.uint64:
     if length >= 8:
         return np.uint64(0xFFFFFFFFFFFFFFFF)
     return (np.uint64(1) << np.uint64(8 * length)) - np.uint64(1)
+
+
+@njit(inline="always")
+def word_masks(length: int) -> tuple[np.uint64, np.uint64]:
+    """The masks of the first `length` of 16 bytes, 1 to 16, for their two words. Without a branch, which could be mispredicted."""
+    first = _ALL >> np.uint64(64 - 8 * min(length, 8))
+    rest = _ALL >> np.uint64((128 - 8 * length) & 63)
+    return first, rest if length > 8 else np.uint64(0)
+
+
+@inner
+def padded_word(data: NDArray[np.uint8], begin: int, length: int) -> np.uint64:
+    """The word made of at most 8 of the bytes ``data[begin:begin + length]``, padded with NULs; 0 if `length` is not above 0."""
+    if begin + 8 <= len(data):
+        word = load_word(data, begin) & word_mask(max(length, 0))
+    else:
+        word = np.uint64(0)
+        for k in range(min(length, 8)):
+            word |= np.uint64(data[begin + k]) << np.uint64(8 * k)
+    return word

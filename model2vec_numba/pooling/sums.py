@@ -1,0 +1,144 @@
+"""Sum rows of a matrix, a stretch of columns at a time, in the processor's registers.
+
+A loop of Python that adds rows to an array reads and writes the array for every row, or for every four: that took half as long again. "These
+128 sums are 16 registers" cannot be said in Python, so it is said in LLVM's language.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+__all__ = ["STRETCHES", "sum_columns"]
+
+# The numbers of columns that are summed at a time; what is left over by one is for the next. With 64 the processor went through each row too
+# often, with 256 it ran out of registers.
+STRETCHES = (128, 16, 1)
+_REGISTER_BITS = 256
+_CACHE_LINE = 64
+
+_I8, _I32, _I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
+
+
+@intrinsic(prefer_literal=True)
+def sum_columns(_typing_context: Any, matrix: Any, rows: Any, ahead: Any, count: Any, first: Any, columns: Any, factors: Any, sums: Any) -> Any:
+    """Write ``sum(factors[k] * matrix[rows[k], first:first + columns] for k < count)`` to ``sums[first:first + columns]``.
+
+    Rows are added four at a time, as ``sums += (a + b) + (c + d)``, and the last ones singly. No bounds are checked.
+
+    Args:
+        matrix: shape (any, dim), C-contiguous, of one of the kernels' types; see `widen`.
+        rows: int64, shape (at least count,).
+        ahead: likewise: rows that the processor is asked to have at hand for later.
+        count, first: integers.
+        columns: an integer that is known when this is compiled, one of `STRETCHES`.
+        factors: float32, shape (at least count,), or ``None`` for ones.
+        sums: shape (dim,), of the type that is summed in: int16 for int8 without factors, float64 for float64, float32 otherwise.
+    """
+    if not (isinstance(matrix, types.Array) and matrix.layout == "C" and isinstance(columns, types.IntegerLiteral)):
+        return None
+    width = columns.literal_value
+    weighted = isinstance(factors, types.Array)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        def array(i: int) -> Any:
+            return cgutils.create_struct_proxy(signature.args[i])(context, builder, arguments[i])
+
+        matrix_array, rows_array, ahead_array, sums_array = map(array, (0, 1, 2, 7))
+        count, first = arguments[3], arguments[4]
+        sum_type, stored_type = context.get_value_type(sums.dtype), context.get_value_type(matrix.dtype)
+        lanes = min(width, _REGISTER_BITS // _bits(sum_type))
+        register, stored = ir.VectorType(sum_type, lanes), ir.VectorType(stored_type, lanes)
+        base = builder.bitcast(builder.gep(matrix_array.data, [first]), _I8.as_pointer())
+        row_bytes = cgutils.unpack_tuple(builder, matrix_array.strides, 2)[0]
+        add = builder.add if isinstance(sum_type, ir.IntType) else builder.fadd
+
+        def start_of(numbers: Any, k: Any) -> Any:
+            return builder.gep(base, [builder.mul(builder.load(builder.gep(numbers.data, [k])), row_bytes)])
+
+        def factor_of(k: Any) -> Any:
+            factor = builder.load(builder.gep(array(6).data, [k]))
+            return _splat(builder, builder.fpext(factor, sum_type) if sum_type != factor.type else factor, register)
+
+        def elements(k: Any) -> list[Any]:
+            """The stretch of row ``rows[k]``, times its factor, in registers."""
+            start = builder.bitcast(start_of(rows_array, k), stored.as_pointer())
+            factor = factor_of(k) if weighted else None
+            wide = (_widen(builder, builder.load(builder.gep(start, [_I32(i)]), align=1), matrix.dtype, register) for i in range(width // lanes))
+            return [builder.fmul(factor, values) if weighted else values for values in wide]
+
+        def add_four(k: Any, totals: list[Any]) -> list[Any]:
+            places = [builder.add(k, _I64(i)) for i in range(4)]
+            for place in places:
+                _prefetch(builder, start_of(ahead_array, place), width * _bits(stored_type) // 8)
+            return [add(total, add(add(a, b), add(c, d))) for total, a, b, c, d in zip(totals, *map(elements, places), strict=True)]
+
+        def add_one(k: Any, totals: list[Any]) -> list[Any]:
+            return [add(total, values) for total, values in zip(totals, elements(k), strict=True)]
+
+        fours = builder.and_(count, _I64(~3))
+        totals = [ir.Constant(register, None)] * (width // lanes)
+        totals = _loop(builder, _I64(0), fours, 4, totals, add_four)
+        totals = _loop(builder, fours, count, 1, totals, add_one)
+        out = builder.bitcast(builder.gep(sums_array.data, [first]), register.as_pointer())
+        for i, total in enumerate(totals):
+            builder.store(total, builder.gep(out, [_I32(i)]), align=1)
+        return context.get_dummy_value()
+
+    return types.void(matrix, rows, ahead, types.int64, types.int64, columns, factors, sums), generate
+
+
+def _loop(builder: Any, first: Any, last: Any, step: int, totals: list[Any], body: Callable[[Any, list[Any]], list[Any]]) -> list[Any]:
+    """``for k in range(first, last, step): totals = body(k, totals)``, with the totals in registers."""
+    before = builder.block
+    head, inside, after = (builder.append_basic_block(name) for name in ("head", "inside", "after"))
+    builder.branch(head)
+    builder.position_at_end(head)
+    k = builder.phi(_I64)
+    phis = [builder.phi(total.type) for total in totals]
+    builder.cbranch(builder.icmp_signed("<", k, last), inside, after)
+    builder.position_at_end(inside)
+    new = body(k, phis)
+    for phi, initial, following in zip([k, *phis], [first, *totals], [builder.add(k, _I64(step)), *new], strict=True):
+        phi.add_incoming(initial, before)
+        phi.add_incoming(following, builder.block)
+    builder.branch(head)
+    builder.position_at_end(after)
+    return phis
+
+
+def _bits(number: Any) -> int:
+    """The size of one of LLVM's number types."""
+    return {ir.FloatType(): 32, ir.DoubleType(): 64}.get(number) or int(number.width)
+
+
+def _splat(builder: Any, value: Any, vector: Any) -> Any:
+    """The vector of which every element is `value`."""
+    undefined = ir.Constant(vector, ir.Undefined)
+    lanes = ir.Constant(ir.VectorType(_I32, vector.count), [0] * vector.count)
+    return builder.shuffle_vector(builder.insert_element(undefined, value, _I32(0)), undefined, lanes)
+
+
+def _widen(builder: Any, stored: Any, dtype: Any, vector: Any) -> Any:
+    """Stored elements in the type that they are summed in: `widen` for vectors."""
+    if dtype == types.uint16:
+        return builder.fpext(builder.bitcast(stored, ir.VectorType(ir.HalfType(), vector.count)), vector)
+    if dtype == types.int16:
+        words = ir.VectorType(_I32, vector.count)
+        return builder.bitcast(builder.shl(builder.zext(stored, words), ir.Constant(words, [16] * vector.count)), vector)
+    if dtype == types.int8:
+        return builder.sext(stored, vector) if isinstance(vector.element, ir.IntType) else builder.sitofp(stored, vector)
+    return stored
+
+
+def _prefetch(builder: Any, start: Any, size: int) -> None:
+    """Ask the processor for `size` bytes, for reading, into every cache."""
+    kind = ir.FunctionType(ir.VoidType(), [_I8.as_pointer(), _I32, _I32, _I32])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    for offset in range(0, size, _CACHE_LINE):
+        builder.call(function, [builder.gep(start, [_I64(offset)]), _I32(0), _I32(3), _I32(1)])

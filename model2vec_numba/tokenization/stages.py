@@ -1,0 +1,75 @@
+"""The stages of a composed tokeniser: what flows between them, and what a normaliser, a pre-tokeniser and a model each are.
+
+Every stage is one compiled call over a whole batch, from flat arrays to flat arrays, and knows nothing of the others. Each does exactly what
+its namesake in the `tokenizers` library does; a text for which it cannot vouch it marks in `status`, and that text alone goes to the library.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model2vec_numba.text import TextBatch
+from model2vec_numba.tokenization.backend import TokenBatch
+
+__all__ = ["DONE", "FALLBACK", "Model", "Normalizer", "PieceBatch", "PreTokenizer"]
+
+# What becomes of a text: its ids are found here, or the library must find them.
+DONE = 0
+FALLBACK = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PieceBatch:
+    """What a pre-tokeniser cuts texts into: text ``i`` has the pieces ``offsets[i]`` to ``offsets[i + 1] - 1``.
+
+    Attributes:
+        data: uint8; piece ``k`` is ``data[begins[k]:ends[k]]``, valid UTF-8 unless `byte_level`.
+        begins, ends: int64, shape (pieces,), each ascending; pieces do not overlap.
+        offsets: int64, shape (texts + 1,), ascending.
+        byte_level: whether the bytes stand for the characters that `ByteLevel` gives them.
+    """
+
+    data: NDArray[np.uint8]
+    begins: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    byte_level: bool = False
+
+    @classmethod
+    def whole(cls, texts: TextBatch) -> PieceBatch:
+        """Each text as one piece; an empty text has none."""
+        filled = np.diff(texts.offsets) > 0
+        offsets = np.zeros(len(texts) + 1, np.int64)
+        np.cumsum(filled, out=offsets[1:])
+        return cls(texts.data, texts.offsets[:-1][filled], texts.offsets[1:][filled], offsets)
+
+
+class Normalizer(Protocol):
+    """Rewrites texts."""
+
+    def normalize(self, texts: TextBatch, status: NDArray[np.uint8]) -> TextBatch:
+        """The normalised texts, as many as there are.
+
+        `status`, of shape (texts,): texts that are not `DONE` may come out as anything, the empty text best; `FALLBACK` is written for those
+        that the normaliser cannot vouch for.
+        """
+
+
+class PreTokenizer(Protocol):
+    """Cuts pieces into smaller ones, and may rewrite them."""
+
+    def split(self, pieces: PieceBatch, status: NDArray[np.uint8]) -> PieceBatch:
+        """The smaller pieces. `status` is as for `Normalizer.normalize`."""
+
+
+class Model(Protocol):
+    """Turns pieces into ids."""
+
+    name: str
+
+    def tokenize(self, pieces: PieceBatch, max_tokens: int | None, status: NDArray[np.uint8]) -> TokenBatch:
+        """The ids of each text: unknown ids dropped, then cut to the first `max_tokens`. `status` is as for `Normalizer.normalize`."""

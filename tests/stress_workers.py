@@ -1,0 +1,194 @@
+"""What the tests of concurrency run in processes of their own: ``python stress_workers.py NAME ARGUMENT...``; each prints a JSON object."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from pydoc_data.topics import topics
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import model2vec_numba
+
+if TYPE_CHECKING:
+    from model2vec_numba import StaticModel
+
+THREADS = 16
+_OTHERS = ["\u4f60\u597d\uff0c\u4e16\u754c\u3002", "Gr\u00fc\u00dfe aus K\u00f6ln [MASK]", "\u041f\u0440\u0438\u0432\u0435\u0442", "", "x" * 300]
+
+
+def load(folder: str | None = None) -> StaticModel:
+    from model2vec_numba import StaticModel  # not needed by all
+
+    return StaticModel.from_pretrained(folder)
+
+
+def texts_of(part: int) -> list[str]:
+    """Texts for one of `THREADS` threads or processes: others for each, enough of them for parallel kernels, and a long one."""
+    prose = [paragraph for topic in sorted(topics) for paragraph in topics[topic].split("\n\n") if paragraph]
+    mine = prose[part::THREADS]
+    return [*mine[:60], *_OTHERS[part % 3 :], "\n".join(mine[60:100])]
+
+
+def serially(model: StaticModel, texts: list[str]) -> NDArray[np.float32]:
+    """The vectors, one text at a time: by serial kernels, all but the long one's."""
+    return np.stack([model.encode(text) for text in texts])
+
+
+def threads(layer: str, seconds: str) -> dict[str, Any]:
+    """Many Python threads use one model at once, each with texts of its own."""
+    import numba
+
+    model = load()
+    expected = {part: serially(model, texts_of(part)) for part in range(THREADS)}
+    start, calls, wrong = threading.Barrier(THREADS), [0] * THREADS, [0] * THREADS
+
+    def work(part: int) -> None:
+        texts = texts_of(part)
+        start.wait()
+        end = time.monotonic() + float(seconds)
+        while time.monotonic() < end:
+            found = model.encode(texts) if calls[part] % 3 else serially(model, texts)
+            calls[part] += 1
+            wrong[part] += not np.array_equal(found, expected[part])
+
+    workers = [threading.Thread(target=work, args=(part,)) for part in range(THREADS)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert numba.threading_layer() == layer, numba.threading_layer()
+    return {"calls": calls, "wrong": sum(wrong)}
+
+
+def start(folder: str, out: str) -> dict[str, Any]:
+    """Load and encode when told to, as many processes at the same moment."""
+    from model2vec_numba.cache import counts
+
+    print("ready", flush=True)
+    sys.stdin.readline()
+    np.save(out, load(folder).encode(texts_of(3)))
+    return {"compiled": counts.compiled, "loaded": len(counts.loaded), "package": str(Path(model2vec_numba.__file__).parent)}
+
+
+def start_kernels(folder: str, dtypes: str) -> dict[str, Any]:
+    """Compile small kernels, when told to, for types in the order given."""
+    sys.path.insert(0, folder)
+    import small_kernels
+
+    print("ready", flush=True)
+    sys.stdin.readline()
+    wrong = 0
+    for dtype in dtypes.split(","):
+        values = np.arange(9).astype(dtype)
+        wrong += small_kernels.total(values) != 36
+    return {"wrong": wrong}
+
+
+def fork(layer: str) -> dict[str, Any]:
+    """After the parent has used parallel kernels, its children encode, and theirs."""
+    import numba
+
+    model = load()
+    expected = model.encode(texts_of(0))
+    assert numba.threading_layer() == layer
+
+    def check() -> bool:
+        return np.array_equal(model.encode(texts_of(0)), expected)
+
+    # While another thread encodes, too.
+    stop = threading.Event()
+
+    def keep_encoding() -> None:
+        while not stop.is_set():
+            model.encode(texts_of(1))
+
+    thread = threading.Thread(target=keep_encoding)
+    thread.start()
+    statuses = [_status_of_child(lambda: check() and _status_of_child(check) == 0 and check()) for _ in range(4)]
+    stop.set()
+    thread.join()
+    return {"statuses": statuses, "parent": check()}
+
+
+def _status_of_child(task: Callable[[], bool]) -> int:
+    """Fork, and give the status that the child ends with: 0 if the task is true."""
+    child = os.fork()
+    if child == 0:
+        signal.alarm(120)
+        done = False
+        try:
+            done = task()
+        finally:
+            os._exit(0 if done else 1)
+    return os.waitpid(child, 0)[1]
+
+
+_model: StaticModel | None = None
+
+
+def _load_in_worker() -> None:
+    global _model  # noqa: PLW0603
+    _model = load()
+
+
+def _encode_in_worker(part: int) -> NDArray[np.float32]:
+    assert _model is not None
+    return _model.encode(texts_of(part))
+
+
+def pools(methods: str, workers: str) -> dict[str, Any]:
+    """Pools of so many processes, after the parent has encoded; joblib's too if it is asked for and installed."""
+    global _model  # noqa: PLW0603
+    model = _model = load()
+    texts = [texts_of(part) for part in range(4)]
+    expected = [model.encode(each) for each in texts]
+    found: dict[str, Any] = {}
+    for method in methods.split(","):
+        if method == "loky":
+            with contextlib.suppress(ImportError):
+                found["loky"] = _with_loky(model, texts, int(workers))
+            continue
+        context = multiprocessing.get_context(method)
+        # A forked worker has the parent's model.
+        initializer = None if method == "fork" else _load_in_worker
+        with context.Pool(int(workers), initializer) as pool:
+            found[f"pool, {method}"] = pool.map(_encode_in_worker, range(4))
+        # The model travels by pickle.
+        with concurrent.futures.ProcessPoolExecutor(int(workers), mp_context=context) as executor:
+            found[f"executor, {method}"] = list(executor.map(model.encode, texts))
+    return {name: all(map(np.array_equal, vectors, expected)) for name, vectors in found.items()}
+
+
+def _with_loky(model: StaticModel, texts: list[list[str]], workers: int) -> list[NDArray[np.float32]]:
+    import joblib
+    from joblib.externals.loky import get_reusable_executor
+
+    try:
+        vectors: list[NDArray[np.float32]] = joblib.Parallel(workers, backend="loky")(joblib.delayed(model.encode)(each) for each in texts)
+        return vectors
+    finally:
+        get_reusable_executor().shutdown(wait=True)
+
+
+def main() -> None:
+    name, *arguments = sys.argv[1:]
+    tasks: dict[str, Callable[..., dict[str, Any]]] = {task.__name__: task for task in (threads, start, start_kernels, fork, pools)}
+    # Texts are the same whatever the folder that this is run from.
+    os.chdir(Path(__file__).parent)
+    print(json.dumps(tasks[name](*arguments)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""`warmup`: after it nothing has to be compiled."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import DTYPES, KINDS, model_bytes, random_parts, sample_texts, write_model
+from numba.core.registry import CPUDispatcher
+from tokenizers import Tokenizer
+
+from model2vec_numba import warmup
+from model2vec_numba.cache import Counts, KernelCache
+
+# Loads each of the models and uses it in every way.
+USE = """
+import json, sys
+from model2vec_numba import StaticModel
+from model2vec_numba.cache import counts
+folders, texts = json.load(sys.stdin)
+for folder in folders:
+    model = StaticModel.from_pretrained(folder)
+    model.encode(texts[0])
+    model.encode(texts)
+    model.encode(texts * 8, batch_size=4096, max_length=None, normalize=False)
+    model.encode_as_sequence(texts)
+    model.tokenize(texts)
+print(json.dumps([counts.compiled, len(counts.loaded)]))
+"""
+
+
+@pytest.fixture
+def environment(tmp_path: Path, pytestconfig: pytest.Config) -> dict[str, str]:
+    """With an empty cache, if there is time to fill it; else with the cache of the other tests."""
+    return {**os.environ, **({"NUMBA_CACHE_DIR": str(tmp_path / "cache")} if pytestconfig.getoption("stress") else {})}
+
+
+def test_after_it_nothing_is_compiled(tmp_path: Path, environment: dict[str, str], tokenizers: dict[str, Tokenizer]) -> None:
+    folders = []
+    for kind in KINDS:
+        # The storage types matter to pooling alone.
+        for dtype in DTYPES if kind == KINDS[0] else DTYPES[:1]:
+            odd = dtype in {"float16", "int8"}
+            parts = random_parts(tokenizers[kind].get_vocab_size(), 17, dtype, weights=odd, mapping=odd)
+            folders.append(str(write_model(tmp_path / f"{kind}-{dtype}", model_bytes(tokenizers[kind], parts))))
+    command = [sys.executable, "-m", "model2vec_numba", "warmup"]
+    written = run(command, environment, "")
+    assert "files written" in written
+    assert ", 0 found" not in run(command, environment, "").splitlines()[-1]
+    given = json.dumps([folders, sample_texts(120)])
+    compiled, loaded = json.loads(run([sys.executable, "-c", USE], environment, given))
+    assert compiled == 0 and loaded > 0
+
+
+def run(command: list[str], environment: dict[str, str], given: str) -> str:
+    done = subprocess.run(command, env=environment, check=True, input=given, capture_output=True, text=True, timeout=600)
+    return done.stdout
+
+
+def test_it_uses_every_kernel() -> None:
+    """A kernel that it leaves out needs a tokenizer in `warmup._tokenizers`, or a call in `warmup._use`."""
+    warmed = warmup.warmup()
+    assert set(warmed.folders) == {*warmed.written, *warmed.found}
+    unused: set[str] = set()
+    for name in [name for name in sys.modules if name.startswith("model2vec_numba.")]:
+        kernels: list[Any] = [value for value in vars(sys.modules[name]).values() if isinstance(value, CPUDispatcher)]
+        unused |= {f"{name}.{kernel.py_func.__name__}" for kernel in kernels if isinstance(kernel._cache, KernelCache) and not kernel.signatures}
+    assert unused == set()
+
+
+def test_what_cannot_be_kept_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = Counts()
+
+    def compile_in_vain(_: object) -> None:
+        counts.compiled += 1
+
+    monkeypatch.setattr(warmup, "counts", counts)
+    monkeypatch.setattr(warmup, "_use", compile_in_vain)
+    with pytest.raises(OSError, match=f"of {len(DTYPES) - 1 + len(warmup._tokenizers())} kernels compiled, 0 could be kept"):
+        warmup.warmup()
