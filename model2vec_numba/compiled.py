@@ -15,15 +15,15 @@ __all__ = ["compiled", "inner"]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def compiled(*, parallel: bool = False) -> Callable[[Function], Function]:
-    """Compile a function when it is first called, with the GIL released while it runs, and keep the machine code on disk.
+def compiled(*, parallel: bool = False, gil: bool = False) -> Callable[[Function], Function]:
+    """Compile a function when it is first called, and keep the machine code on disk. The GIL is released while it runs, unless `gil` is true.
 
     It is kept where numba would keep it; see `KernelCache`. Where nothing can be written, as for an unprivileged user without a home in a
     container, it is compiled anew in each process.
     """
 
     def decorate(function: Function) -> Function:
-        options = {"parallel": parallel, "nogil": True, "error_model": "numpy"}
+        options = {"parallel": parallel, "nogil": not gil, "error_model": "numpy"}
         kernel: Any = njit(**options)(function)
         try:
             from model2vec_numba.cache import KernelCache
@@ -57,6 +57,11 @@ def inner(function: Function) -> Function:
         return njit(_nrt=False, error_model="numpy")(function)  # type: ignore[no-any-return]
     except KeyError:
         return njit(error_model="numpy")(function)  # type: ignore[no-any-return]
+
+
+def inner_always(function: Function) -> Function:
+    """`inner` for a function that LLVM shall put into its callers whatever their size: it is on the way of every word."""
+    return njit(_nrt=False, error_model="numpy", forceinline=True)(function)
 
 
 # A child that is forked while another thread compiles would find numba's lock held for good: forks wait for the compiler.

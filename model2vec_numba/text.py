@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model2vec_numba.compiled import compiled
+from model2vec_numba.strings import SLACK, utf8_sizes, write_utf8
 
-__all__ = ["TextBatch", "batches", "check_sentences", "column_batches", "flatten", "flatten_one", "flatten_tokens"]
+__all__ = ["TextBatch", "batches", "check_sentences", "column_batches", "flatten", "flatten_one"]
 
-_BATCH_CHARS = 1 << 20
+_BATCH_BYTES = 1 << 20
+_ALL_CHARS = 1 << 62
 
 
 @dataclass(slots=True, eq=False)
@@ -50,9 +52,12 @@ def check_sentences(sentences: Iterable[str]) -> Sequence[str]:
     checked = sentences if isinstance(sentences, (list, tuple)) else list(sentences)
     # A set of the types met is built at C speed: 15 ns a sentence, against 60 ns for isinstance in a generator.
     if not all(issubclass(kind, str) for kind in set(map(type, checked))):
-        position, culprit = next((i, s) for i, s in enumerate(checked) if not isinstance(s, str))
-        raise TypeError(f"sentences[{position}] must be a str, not {type(culprit).__name__}: {culprit!r:.80}")
+        raise _not_a_string(*next((i, s) for i, s in enumerate(checked) if not isinstance(s, str)))
     return checked
+
+
+def _not_a_string(position: int, culprit: object) -> TypeError:
+    return TypeError(f"sentences[{position}] must be a str, not {type(culprit).__name__}: {culprit!r:.80}")
 
 
 def batches(sentences: Sequence[str], max_chars: int | None, batch_size: int) -> Iterator[TextBatch]:
@@ -65,13 +70,9 @@ def batches(sentences: Sequence[str], max_chars: int | None, batch_size: int) ->
         ValueError: as for `flatten`.
     """
     for first in range(0, len(sentences), batch_size):
-        group = sentences[first : first + batch_size]
-        lengths = np.fromiter(map(len, group), np.int64, len(group))
-        if max_chars is not None and lengths.max() > max_chars:
-            group = [sentence[:max_chars] for sentence in group]
-            np.minimum(lengths, max_chars, out=lengths)
-        for done, stop in _within_budget(lengths):
-            yield flatten(group[done:stop], first + done)
+        strings = _Strings(sentences[first : first + batch_size], first, max_chars)
+        for begin, end in _within_budget(strings.sizes):
+            yield strings.flatten(begin, end)
 
 
 def column_batches(
@@ -116,26 +117,10 @@ def _within_budget(lengths: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
     ends = np.cumsum(lengths)
     done = 0
     while done < len(lengths):
-        budget = _BATCH_CHARS + (int(ends[done - 1]) if done else 0)
+        budget = _BATCH_BYTES + (int(ends[done - 1]) if done else 0)
         stop = max(done + 1, int(np.searchsorted(ends, budget, side="right")))
         yield done, stop
         done = stop
-
-
-def flatten_tokens(tokens: Collection[str]) -> TextBatch | None:
-    """`flatten` for very many, very short strings, in a third of the time; ``None`` if one of them holds a NUL.
-
-    Raises:
-        UnicodeEncodeError: one of them has no UTF-8 form.
-    """
-    joined = "\0".join(tokens)
-    if joined.count("\0") != len(tokens) - 1:
-        return None
-    data = np.frombuffer(joined.encode(), np.uint8)
-    ends = np.append(np.flatnonzero(data == 0), len(data))
-    offsets = np.zeros(len(tokens) + 1, np.int64)
-    offsets[1:] = ends - np.arange(len(tokens))
-    return TextBatch(data[data != 0], offsets)
 
 
 def flatten_one(sentence: str) -> TextBatch:
@@ -147,29 +132,59 @@ def flatten_one(sentence: str) -> TextBatch:
     return TextBatch(np.frombuffer(encoded, np.uint8), np.array([0, len(encoded)], np.int64))
 
 
-def flatten(sentences: Sequence[str], first: int = 0) -> TextBatch:
+def flatten(sentences: Iterable[str]) -> TextBatch:
     """Flatten strings.
-
-    Args:
-        sentences: the strings.
-        first: position of ``sentences[0]`` in what the caller holds, for the error message.
 
     Raises:
         ValueError: naming the position of the first string that holds a lone surrogate, and so has no UTF-8 form.
     """
-    # Joining the strings and encoding once saves their bytes objects, but took a quarter longer: strings of mixed widths are widened first,
-    # and offsets counted in code points must then be counted in bytes.
-    encoded: list[bytes] = []
-    try:
-        encoded.extend(map(str.encode, sentences))
-    except UnicodeEncodeError as error:
-        # Those before it are there.
-        character = f"U+{ord(error.object[error.start]):04X}"
-        message = f"sentences[{first + len(encoded)}] cannot be UTF-8: it holds the lone surrogate {character} at character {error.start}"
-        raise ValueError(message) from None
-    offsets = np.zeros(len(encoded) + 1, np.int64)
-    np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)), out=offsets[1:])
-    return TextBatch(np.frombuffer(b"".join(encoded), np.uint8), offsets)
+    strings = _Strings(sentences, 0, None)
+    return strings.flatten(0, len(strings.sizes))
+
+
+class _Strings:
+    """Strings on their way to UTF-8.
+
+    Args:
+        sentences: the strings.
+        first: position of the first of them in what the caller holds, for error messages.
+        max_chars: the number of code points to keep of each; ``None`` keeps all.
+
+    Attributes:
+        sizes: int64, shape (n,): the number of bytes of each.
+
+    Raises:
+        TypeError: naming the position of one that is not a ``str``.
+    """
+
+    def __init__(self, sentences: Iterable[str], first: int, max_chars: int | None) -> None:
+        # A list of our own, which no other thread changes while compiled code reads it.
+        self._strings = list(sentences)
+        self._first = first
+        self._max_chars = _ALL_CHARS if max_chars is None else max_chars
+        self.sizes = np.empty(len(self._strings), np.int64)
+        position = utf8_sizes(id(self._strings), id(str), self._max_chars, self.sizes)
+        # The caller's list may have been changed since it was checked.
+        if position >= 0:
+            raise _not_a_string(first + position, self._strings[position])
+
+    def flatten(self, begin: int, end: int) -> TextBatch:
+        """Flatten strings `begin` to ``end - 1``.
+
+        Raises:
+            ValueError: as for `flatten`.
+        """
+        offsets = np.zeros(end - begin + 1, np.int64)
+        np.cumsum(self.sizes[begin:end], out=offsets[1:])
+        data = np.empty(offsets[-1] + SLACK, np.uint8)
+        position, at = write_utf8(id(self._strings), id(str), begin, self._max_chars, offsets, data)
+        if position >= 0:
+            character = f"U+{ord(self._strings[position][at]):04X}"
+            place = f"sentences[{self._first + position}]"
+            raise ValueError(f"{place} cannot be UTF-8: it holds the lone surrogate {character} at character {at}")
+        data = data[:-SLACK]
+        data.flags.writeable = False
+        return TextBatch(data, offsets)
 
 
 @compiled()

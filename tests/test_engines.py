@@ -112,7 +112,8 @@ def test_dask_example(cached: None, tmp_path: Path, default_model: StaticModel) 
 def ray(cached: None) -> Iterator[Any]:
     module = pytest.importorskip("ray")
     pytest.importorskip("ray.data")
-    module.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    # Two for the workers, and one for tasks that read or combine: without it they would wait for each other.
+    module.init(num_cpus=3, include_dashboard=False, log_to_driver=False)
     yield module
     module.shutdown()
 

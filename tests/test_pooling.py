@@ -135,3 +135,22 @@ def test_widen_leaves_other_types(dtype: str) -> None:
 def test_widen_is_for_compiled_code() -> None:
     with pytest.raises(NotImplementedError):
         widen(np.uint16(0))
+
+
+@pytest.mark.parametrize("dim", [32, 48, 144, 160, 256, 272, 300])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_wherever_the_matrix_lies(dtype: str, dim: int) -> None:
+    """Rows that begin anywhere in a cache line give the same vectors to the bit, and nothing is written beside them."""
+    parts = random_parts(SIZE, dim, dtype, weights=True, mapping=False)
+    batch = random_batch(LENGTHS)
+    vectors = []
+    for at in range(0, 64, parts["embeddings"].itemsize):
+        memory = np.full(parts["embeddings"].nbytes + 192, 0x7F, np.uint8)
+        begin = -memory.ctypes.data % 64 + at
+        matrix = memory[begin : begin + parts["embeddings"].nbytes].view(parts["embeddings"].dtype).reshape(SIZE, dim)
+        matrix[:] = parts["embeddings"]
+        for weights in ({}, {"weights": parts["weights"]}):
+            out = np.empty((len(batch), dim), np.float32)
+            pool(table_of({"embeddings": matrix, **weights}, dtype), batch, True, out)
+            vectors.append(out.tobytes())
+    assert len(set(vectors[::2])) == 1 and len(set(vectors[1::2])) == 1

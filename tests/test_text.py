@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from model2vec_numba import text as text_module
-from model2vec_numba.text import TextBatch, batches, check_sentences, flatten, flatten_tokens
+from model2vec_numba.text import TextBatch, batches, check_sentences, flatten, flatten_one
 
 # Hypothesis's text has no surrogates; these characters make all lengths of UTF-8 likely.
 characters = st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("a\x00\x7f\x80\u07ff\u0800\uffff\U00010000\U0010ffff"))
@@ -45,7 +45,7 @@ def test_flatten(sentences: list[str]) -> None:
 )
 def test_batches(sentences: list[str], max_chars: int | None, batch_size: int, budget: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(text_module, "_BATCH_CHARS", budget)
+        patch.setattr(text_module, "_BATCH_BYTES", budget)
         found = list(batches(sentences, max_chars, batch_size))
     kept = [sentence[:max_chars] for sentence in sentences]
     assert [part for batch in found for part in parts(batch)] == [sentence.encode() for sentence in kept]
@@ -66,13 +66,44 @@ def test_a_huge_batch_is_split() -> None:
     assert len(list(batches([long] * 20, 10, 1000))) == 1
 
 
-@given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=9), min_size=1))
-def test_flatten_tokens(tokens: list[str]) -> None:
-    batch = flatten_tokens(tokens)
-    assert batch is not None
-    assert parts(batch) == [token.encode() for token in tokens]
-    assert flatten_tokens([*tokens, "a\0b"]) is None
-    assert flatten_tokens(["\0", *tokens]) is None
+# Around the numbers of characters that compiled code handles at a time.
+LENGTHS = [*range(70), 127, 128, 129, 1000]
+
+
+@pytest.mark.parametrize("character", ["a", "\u00e9", "\u0436", "\u65e5", "\U0001f600"])
+def test_one_other_character_anywhere(character: str) -> None:
+    """Strings of every width, with the one character that makes it so at every place."""
+    sentences = ["b" * at + character + "c" * (length - at) for length in LENGTHS[:70] for at in range(0, length + 1, 3)]
+    sentences += [character * length for length in LENGTHS] + [(character + "d") * length for length in LENGTHS]
+    batch = flatten(sentences)
+    assert parts(batch) == [sentence.encode() for sentence in sentences]
+    assert not batch.data.flags.writeable
+    for max_chars in (1, 15, 16, 17, 40):
+        (cut,) = batches(sentences[-60:], max_chars, 1000)
+        assert parts(cut) == [sentence[:max_chars].encode() for sentence in sentences[-60:]]
+
+
+@given(st.text(characters))
+def test_flatten_one(sentence: str) -> None:
+    assert parts(flatten_one(sentence)) == [sentence.encode()]
+
+
+def test_subclasses_and_interned_strings() -> None:
+    assert parts(flatten([Text("\u00fc"), np.str_("x\u65e5"), "", Text("")])) == ["\u00fc".encode(), "x\u65e5".encode(), b"", b""]
+
+
+def test_a_list_that_changes_after_it_was_checked() -> None:
+    sentences = ["fine"] * 4
+    made = batches(check_sentences(sentences), None, 2)
+    next(made)
+    sentences[3] = b"bytes"  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match=r"sentences\[3\] must be a str, not bytes"):
+        next(made)
+    sentences[3] = "fine"
+    made = batches(sentences, None, 2)
+    next(made)
+    del sentences[2:]
+    assert sum(map(len, made)) == 0
 
 
 def test_batches_are_made_when_they_are_asked_for() -> None:
@@ -86,10 +117,10 @@ def test_batches_are_made_when_they_are_asked_for() -> None:
 def test_surrogates_are_named(before: list[str], after: list[str], head: str, surrogate: int, tail: str) -> None:
     sentences = [*before, head + chr(surrogate) + tail, *after]
     with pytest.raises(ValueError, match="surrogate") as raised:
-        flatten(sentences, first=100)
+        list(batches(sentences, None, 5))
     assert not isinstance(raised.value, UnicodeError)
     message = str(raised.value)
-    assert f"sentences[{100 + len(before)}]" in message
+    assert f"sentences[{len(before)}]" in message
     assert f"U+{surrogate:04X}" in message
     assert message.endswith(f"character {len(head)}")
 

@@ -45,7 +45,7 @@ from model2vec_numba.text import TextBatch, flatten
 from model2vec_numba.tokenization import TokenizerBackend, choose_backend, parse_tokenizer
 from model2vec_numba.tokenization.bert import BertBackend
 from model2vec_numba.tokenization.library import LibraryBackend
-from model2vec_numba.tokenization.words import alnum_length, load_word, lowercase_word, store_word, word_mask
+from model2vec_numba.words import alnum_length, load_word, lowercase_word, store_word, word_mask
 
 VOCABULARIES: dict[str, Callable[[], Parts]] = {"bundled": bundled_parts, "trained": trained_parts}
 

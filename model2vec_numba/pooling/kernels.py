@@ -15,7 +15,7 @@ from numba.extending import overload
 from numpy.typing import NDArray
 
 from model2vec_numba.compiled import compiled, inner
-from model2vec_numba.pooling.sums import STRETCHES, sum_columns
+from model2vec_numba.pooling.sums import CACHE_LINE, STRETCHES, columns_before, sum_columns, sum_of_squares
 from model2vec_numba.pooling.widen import widen
 from model2vec_numba.threads import claim
 
@@ -31,7 +31,7 @@ PART = 4096
 # How many tokens ahead rows are fetched, so that they are there when their turn comes. 16 to 32 are alike, with 64 they are pushed out again.
 _AHEAD = 24
 
-_WIDE, _NARROW, _SINGLE = STRETCHES
+_WIDER, _WIDE, _NARROW, _SINGLE = STRETCHES
 
 # With fewer dimensions than this a mean can come out far shorter than the rows, and what float32 sums lose then shows after normalising: 3e-6
 # on one line of War and Peace with two dimensions. The rows are so short that summing them in float64 costs little.
@@ -70,8 +70,9 @@ def pool_texts(
     identity), divided by its L2 norm if `normalize`. No tokens, or a zero mean, give zeros. Texts of more than `longest` tokens are passed over.
     """
     dim = matrix.shape[1]
-    block = np.empty(dim, sum_dtype(matrix, None))
-    weighted_block = np.empty(dim if len(weights) else 0, sum_dtype(matrix, weights))
+    around = columns_before(matrix), _columns_behind(matrix)
+    block = np.empty(around[0] + dim + around[1], sum_dtype(matrix, None))[around[0] : around[0] + dim]
+    weighted_block = np.empty(around[0] + dim + around[1], sum_dtype(matrix, weights))[around[0] : around[0] + dim]
     part = np.empty(dim, np.float64)
     total = np.empty(dim, np.float64)
     rows = np.empty(BLOCK, np.int64)
@@ -84,12 +85,12 @@ def pool_texts(
         if 0 < end - begin <= BLOCK and len(weights) == 0 and dim >= _FEW_DIMENSIONS:
             # Most texts are one block, which needs no total.
             _find_rows(ids, begin, end - begin, mapping, rows, ahead)
-            _sum_rows(matrix, rows, ahead, end - begin, None, block)
+            _sum_rows(matrix, rows, ahead, end - begin, None, around, block)
             _finish(block, end - begin, normalize, out[text])
             continue
         total[:] = 0
         for at in range(begin, end, PART):
-            _sum_part(matrix, weights, mapping, ids, at, min(at + PART, end), block, weighted_block, rows, ahead, factors, part)
+            _sum_part(matrix, weights, mapping, ids, at, min(at + PART, end), around, block, weighted_block, rows, ahead, factors, part)
             for d in range(dim):
                 total[d] += part[d]
         _finish(total, end - begin, normalize, out[text])
@@ -107,12 +108,13 @@ def sum_part(
 ) -> None:
     """Write the sum of the rows of ``ids[begin:end]``, at most `PART`, to `part`, float64 of shape (dim,)."""
     dim = matrix.shape[1]
-    block = np.empty(dim, sum_dtype(matrix, None))
-    weighted_block = np.empty(dim if len(weights) else 0, sum_dtype(matrix, weights))
+    around = columns_before(matrix), _columns_behind(matrix)
+    block = np.empty(around[0] + dim + around[1], sum_dtype(matrix, None))[around[0] : around[0] + dim]
+    weighted_block = np.empty(around[0] + dim + around[1], sum_dtype(matrix, weights))[around[0] : around[0] + dim]
     rows = np.empty(BLOCK, np.int64)
     ahead = np.empty(BLOCK, np.int64)
     factors = np.empty(BLOCK, np.float32)
-    _sum_part(matrix, weights, mapping, ids, begin, end, block, weighted_block, rows, ahead, factors, part)
+    _sum_part(matrix, weights, mapping, ids, begin, end, around, block, weighted_block, rows, ahead, factors, part)
 
 
 @inner
@@ -123,6 +125,7 @@ def _sum_part(
     ids: NDArray[np.int32],
     begin: int,
     end: int,
+    around: tuple[int, int],
     block: NDArray[Any],
     weighted_block: NDArray[Any],
     rows: NDArray[np.int64],
@@ -140,11 +143,11 @@ def _sum_part(
         if len(part) < _FEW_DIMENSIONS:
             _add_exactly(matrix, rows, count, factors, part)
         elif len(weights):
-            _sum_rows(matrix, rows, ahead, count, factors, weighted_block)
+            _sum_rows(matrix, rows, ahead, count, factors, around, weighted_block)
             for d in range(len(part)):
                 part[d] += weighted_block[d]
         else:
-            _sum_rows(matrix, rows, ahead, count, None, block)
+            _sum_rows(matrix, rows, ahead, count, None, around, block)
             for d in range(len(part)):
                 part[d] += block[d]
 
@@ -159,23 +162,43 @@ def _find_rows(ids: NDArray[np.int32], first: int, count: int, mapping: NDArray[
 
 
 @inner
+def _columns_behind(matrix: NDArray[Any]) -> int:
+    """How many elements stand behind a row in its last cache line, if `columns_before` counts those before it in its first; else 0."""
+    before = columns_before(matrix)
+    line = CACHE_LINE // matrix.itemsize
+    return (line - (before + matrix.shape[1]) % line) % line if before else 0
+
+
+@inner
 def _sum_rows(
     matrix: NDArray[Any],
     rows: NDArray[np.int64],
     ahead: NDArray[np.int64],
     count: int,
     factors: NDArray[np.float32] | None,
+    around: tuple[int, int],
     block: NDArray[Any],
 ) -> None:
-    """Write the sum of ``factors[k] * matrix[rows[k]]`` over ``k < count`` to `block`; `factors` may be ``None`` for ones."""
-    column = 0
-    for _ in range((len(block) - column) // _WIDE):
-        sum_columns(matrix, rows, ahead, count, column, _WIDE, factors, block)
-        column += _WIDE
-    for _ in range((len(block) - column) // _NARROW):
+    """Write the sum of ``factors[k] * matrix[rows[k]]`` over ``k < count`` to `block`; `factors` may be ``None`` for ones.
+
+    In the memory before `block` and behind it, `around` says how many elements, sums of what stands around the rows are written.
+    """
+    column, end = -around[0], len(block) + around[1]
+    while end - column >= _WIDE:
+        if (end - column) % _WIDE >= _WIDER - _WIDE:
+            sum_columns(matrix, rows, ahead, count, column, _WIDER, factors, block)
+            column += _WIDER
+        else:
+            sum_columns(matrix, rows, ahead, count, column, _WIDE, factors, block)
+            column += _WIDE
+    for _ in range((end - column) // _NARROW):
         sum_columns(matrix, rows, ahead, count, column, _NARROW, factors, block)
         column += _NARROW
-    for _ in range(len(block) - column):
+    if column < end and end >= _NARROW:
+        # Some columns again, with the same result: still less than singly.
+        sum_columns(matrix, rows, ahead, count, end - _NARROW, _NARROW, factors, block)
+        column = end
+    for _ in range(end - column):
         sum_columns(matrix, rows, ahead, count, column, _SINGLE, factors, block)
         column += _SINGLE
 
@@ -193,32 +216,12 @@ def _finish(total: NDArray[Any], count: int, normalize: bool, vector: NDArray[np
     """Write the mean of `count` rows that sum to `total`, divided by its norm if asked for, to `vector`."""
     divisor = np.float64(max(count, 1))
     if normalize:
-        square = _sum_of_squares(total)
+        square = sum_of_squares(total)
         # The norm of the sum serves: the count cancels out.
         divisor = np.sqrt(square) if square > 0 else np.float64(1)
     scale = 1 / divisor
     for d in range(len(total)):
         vector[d] = np.float32(total[d] * scale)
-
-
-@inner
-def _sum_of_squares(values: NDArray[Any]) -> float:
-    """The sum of the squares, in float64."""
-    # Eight sums side by side, for the compiler to keep in vectors: it may not reorder one sum, which takes four times as long.
-    a = b = c = e = f = g = h = i = np.float64(0)
-    eights = len(values) & ~7
-    for d in range(0, eights, 8):
-        a += np.float64(values[d]) * np.float64(values[d])
-        b += np.float64(values[d + 1]) * np.float64(values[d + 1])
-        c += np.float64(values[d + 2]) * np.float64(values[d + 2])
-        e += np.float64(values[d + 3]) * np.float64(values[d + 3])
-        f += np.float64(values[d + 4]) * np.float64(values[d + 4])
-        g += np.float64(values[d + 5]) * np.float64(values[d + 5])
-        h += np.float64(values[d + 6]) * np.float64(values[d + 6])
-        i += np.float64(values[d + 7]) * np.float64(values[d + 7])
-    for d in range(eights, len(values)):
-        a += np.float64(values[d]) * np.float64(values[d])
-    return ((a + b) + (c + e)) + ((f + g) + (h + i))
 
 
 @compiled(parallel=True)

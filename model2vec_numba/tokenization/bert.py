@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from model2vec_numba.text import TextBatch, flatten, flatten_tokens
-from model2vec_numba.threads import segments, threads
+from model2vec_numba.text import TextBatch, flatten
+from model2vec_numba.threads import get_num_threads, segments, threads
 from model2vec_numba.tokenization.added_tokens import make_patterns
 from model2vec_numba.tokenization.backend import TokenBatch, replace_texts
 from model2vec_numba.tokenization.code_points import ISOLATE, PAGE_COUNT, SPACE, WORD, CodePointTable
@@ -23,6 +23,7 @@ from model2vec_numba.tokenization.wordpiece import (
     BYTE_ISOLATE,
     BYTE_OTHER,
     BYTE_SPACE,
+    MEMO_COLUMNS,
     mark_normalized_patterns,
     tokenize_segments,
     tokenize_texts,
@@ -36,6 +37,8 @@ _UNBOUNDED = 1 << 62
 _PARALLEL_BYTES = 8192
 # Longer texts are cut into parts of about this length.
 _PART_BYTES = 1 << 16
+# Half a megabyte for each thread, of which the system provides what is used.
+_MEMO_SLOTS = 1 << 14
 
 # The members that the parts of BERT's pipeline have, and their types.
 _NORMALIZER = {"type": str, "clean_text": bool, "handle_chinese_chars": bool, "strip_accents": (bool, type(None)), "lowercase": bool}
@@ -76,8 +79,8 @@ class BertBackend:
         byte_kinds, lowercases = _byte_kinds(self._table)
         # No word holds a NUL, see `CodePointTable`, and the arrays could not tell it from padding.
         vocabulary, ids = spec.mapped_vocabulary
-        tokens = flatten_tokens(vocabulary)
-        if tokens is None:
+        tokens = flatten(vocabulary)
+        if not tokens.data.all():
             kept = [token for token in vocabulary if "\0" not in token]
             tokens, ids = flatten(kept), np.array([vocabulary[token] for token in kept], np.int32)
         prefix = model["continuing_subword_prefix"].encode("utf-8")
@@ -94,6 +97,7 @@ class BertBackend:
         self._normalized_patterns = make_patterns(filter(None, self._normalized_added))
         # A text may be cut at a space, unless that can be within an added token.
         self._divisible = byte_kinds[ord(" ")] == BYTE_SPACE and not any(" " in token["content"] or token["normalized"] for token in added)
+        self._memos: list[NDArray[np.uint64]] = []
         # What every call hands to compiled code.
         self._tables = (
             byte_kinds,
@@ -137,20 +141,33 @@ class BertBackend:
         missing = np.zeros(PAGE_COUNT, np.uint8)
         status = np.zeros(len(texts), np.uint8)
         normalized_patterns = len(self._normalized_patterns.offsets) > 1
+        memos = self._take_memos(get_num_threads() if size >= _PARALLEL_BYTES else 1)
         while True:
             if normalized_patterns:
                 entries, pool = self._table.entries, self._table.pool
                 mark_normalized_patterns(texts.data, texts.offsets, entries, pool, *self._normalized_patterns, missing, status)
-            arguments = (*self._tables, limit, missing, status, offsets[1:], ids)
+            written = missing, status, offsets[1:], ids
             with threads(size, _PARALLEL_BYTES) as count:
                 if count == 1:
-                    undone = tokenize_texts(texts.data, texts.offsets, 0, len(texts), *arguments, 0)
+                    undone = tokenize_texts(texts.data, texts.offsets, 0, len(texts), *self._tables, limit, memos[0], *written, 0)
                 else:
-                    undone = tokenize_segments(texts.data, texts.offsets, segments(texts.offsets, count), count, *arguments)
+                    split = segments(texts.offsets, count)
+                    undone = tokenize_segments(texts.data, texts.offsets, split, count, *self._tables, limit, memos, *written)
             # The first texts in a new script find the tables without it, and are done again.
             if not undone or not self._table.learn(missing):
+                self._memos.append(memos)
                 return TokenBatch(ids[: offsets[-1]], offsets), status if undone else None
             status[:], missing[:] = 0, 0
+
+    def _take_memos(self, count: int) -> NDArray[np.uint64]:
+        """What is remembered of words by `count` threads, or by more. No other call has the same at the same time; it is put back afterwards."""
+        try:
+            memos = self._memos.pop()
+        except IndexError:
+            memos = np.empty((0, _MEMO_SLOTS, MEMO_COLUMNS), np.uint64)
+        if len(memos) >= count:
+            return memos
+        return np.concatenate([memos, np.zeros((count - len(memos), _MEMO_SLOTS, MEMO_COLUMNS), np.uint64)])
 
     def fallback_count(self, texts: TextBatch) -> int:
         """How many of the texts would go to the library."""

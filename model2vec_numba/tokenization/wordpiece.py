@@ -2,7 +2,8 @@
 
 Read it in the order the text flows. `_cut_runs` cuts a text into runs at white space and punctuation, 64 bytes at a time. `tokenize_texts` takes
 them one after the other: a short run of ASCII is a word, and is looked up as it stands in two registers. Any other is gone through code point
-by code point with `_normalize_word`. `emit_pieces` cuts what the vocabulary does not have whole.
+by code point with `_normalize_word`. `emit_pieces` cuts what the vocabulary does not have whole, and the pieces of short words are remembered:
+to cut a word took 250 ns, twenty times as long as to look one up.
 
 Cutting first and looking up afterwards makes the look-ups independent of each other, so that the processor works on several at a time: when
 each word's beginning was known only after the word before it, English took twice as long.
@@ -14,16 +15,17 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
-from model2vec_numba.compiled import compiled, inner
+from model2vec_numba.compiled import compiled, inner, inner_always
 from model2vec_numba.threads import claim
 from model2vec_numba.tokenization.added_tokens import holds_pattern, pattern_at
 from model2vec_numba.tokenization.code_points import CANNOT_VOUCH, DROP, ISOLATE, LONG_WORD, NONSTARTER, SPACE, UNLEARNT, decode
 from model2vec_numba.tokenization.stages import DONE, FALLBACK
-from model2vec_numba.tokenization.wordpiece_vocabulary import ABSENT, CONTINUING, INITIAL, find_child, find_word
-from model2vec_numba.tokenization.words import (
+from model2vec_numba.tokenization.wordpiece_vocabulary import ABSENT, CONTINUING, INITIAL, find_child, find_word, first_slot
+from model2vec_numba.words import (
     BLOCK,
     alnum_length,
     bytes_between,
+    count_ones,
     load_word,
     lowercase_word,
     store_word,
@@ -38,6 +40,7 @@ __all__ = [
     "BYTE_ISOLATE",
     "BYTE_OTHER",
     "BYTE_SPACE",
+    "MEMO_COLUMNS",
     "emit_pieces",
     "mark_normalized_patterns",
     "tokenize_segments",
@@ -51,8 +54,15 @@ BYTE_SPACE = 2
 BYTE_ISOLATE = 3  # a word by itself that becomes itself
 BYTE_BEGINS_PATTERN = 4  # such a one, with which an added token begins
 
+# The memo of words that were cut into pieces, a table with a place for each word of at most 16 bytes, which the last one has that belongs there.
+# A row has its bytes, padded with NULs, as two words, then one more than the ids of at most `_MEMO_IDS` pieces, two to a column, the first lowest.
+MEMO_COLUMNS = 4
+_MEMO_IDS = 4
+
 # A text is cut that many bytes at a time: what is cut stays in the first cache.
 _WINDOW = 64 * BLOCK
+# Most blocks have no more runs.
+_USUAL_RUNS = 16
 _ASCII = np.uint64(0x8080808080808080)
 _ONE = np.uint64(1)
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
@@ -79,6 +89,7 @@ def tokenize_texts(
     unknown: int,
     max_word_chars: int,
     max_tokens: int,
+    memo: NDArray[np.uint64],
     missing: NDArray[np.uint8],
     status: NDArray[np.uint8],
     ends: NDArray[np.int64],
@@ -101,6 +112,8 @@ def tokenize_texts(
         unknown: the id that is dropped.
         max_word_chars: a word of more characters is unknown.
         max_tokens: the number of ids to keep of each text.
+        memo: uint64, shape (slots, MEMO_COLUMNS), slots a power of two: words that were cut and their ids, read and written. It must be zeros to
+            begin with, and then always be for the same vocabulary, and for one thread at a time.
         missing: uint8, written: 1 for each page of `entries` that is needed and not learnt.
         status: uint8, shape (texts,): texts that are not `DONE` are passed over, and have no ids; `FALLBACK` is written for those that must be,
             among them all that need a page that is not learnt.
@@ -132,16 +145,17 @@ def tokenize_texts(
                 runs, next_run, cut = _cut_runs(data, next_run, text_end, pattern_bytes, dashes_and_quotes, edge, run_begins, run_ends)
             else:
                 runs, run_begins[0], run_ends[0], next_run, cut = 1, next_run, text_end, text_end, False
+            longest = min(max_word_chars, 16) if cut else 0
             for run in range(runs):
                 i, end = run_begins[run], run_ends[run]
                 length = end - i
-                if cut and length <= 16 and length <= max_word_chars and i + 16 <= len(data):
+                if length <= longest and i + 16 <= len(data):
                     head_mask, tail_mask = word_masks(length)
                     head, tail = load_word(data, i) & head_mask, load_word(data, i + 8) & tail_mask
                     if (head | tail) & _ASCII == 0:
                         if lowercases:
                             head, tail = lowercase_word(head), lowercase_word(tail)
-                        at = _emit_short_word(head, tail, length, words, trie, unknown, word, ids, at)
+                        at = _emit_short_word(head, tail, length, words, trie, unknown, memo, word, ids, at)
                         continue
                 while i < end:
                     byte_kind = byte_kinds[data[i]]
@@ -154,7 +168,7 @@ def tokenize_texts(
                         if length <= max_word_chars and (j == end or (length < 16 and _ends_word(data, j, byte_kinds, entries))):
                             if lowercases:
                                 head, tail = lowercase_word(head), lowercase_word(tail)
-                            at = _emit_short_word(head, tail, length, words, trie, unknown, word, ids, at)
+                            at = _emit_short_word(head, tail, length, words, trie, unknown, memo, word, ids, at)
                             i = j
                             continue
                     elif byte_kind >= BYTE_ISOLATE:
@@ -183,7 +197,7 @@ def tokenize_texts(
                         status[text] = FALLBACK
                         break
                     if 0 < chars <= max_word_chars:
-                        at = _emit_word(word, length, words, trie, unknown, ids, at)
+                        at = _emit_word(word, length, words, trie, unknown, memo, ids, at)
                 if at >= stop or status[text] != DONE:
                     break
         at = min(at, stop) if status[text] == DONE else text_at
@@ -247,14 +261,8 @@ def _cut_runs(
         first_bytes = solid & ~follows_solid | marks | triples
         past_last_bytes = follows_solid & ~solid | marks << _ONE | after_mark | triples << np.uint64(3)
         after_solid, after_mark = solid >> np.uint64(63), marks >> np.uint64(63)
-        while first_bytes != 0:
-            begins[found_begins] = i + trailing_zeros(first_bytes)
-            found_begins += 1
-            first_bytes &= first_bytes - _ONE
-        while past_last_bytes != 0:
-            ends[found_ends] = i + trailing_zeros(past_last_bytes)
-            found_ends += 1
-            past_last_bytes &= past_last_bytes - _ONE
+        found_begins = _write_places(first_bytes, i, begins, found_begins)
+        found_ends = _write_places(past_last_bytes, i, ends, found_ends)
         i += BLOCK
     if found_begins > found_ends:
         if after_mark != 0 or i >= end:
@@ -263,6 +271,20 @@ def _cut_runs(
             # The window ends within a run, which is for the next one.
             return found_ends, begins[found_ends], True
     return found_begins, min(i, end), True
+
+
+@inner_always
+def _write_places(bits: np.uint64, i: int, places: NDArray[np.int64], found: int) -> int:
+    """Write `i` more than the place of each of the bits that are set to ``places[found:]``, and return where they end."""
+    count = count_ones(bits)
+    # How many there are is never known beforehand, so most blocks shall take as many steps; what is too many is written over.
+    for k in range(_USUAL_RUNS):
+        places[found + k] = i + trailing_zeros(bits)
+        bits &= bits - _ONE
+    for k in range(_USUAL_RUNS, count):
+        places[found + k] = i + trailing_zeros(bits)
+        bits &= bits - _ONE
+    return found + count
 
 
 @inner
@@ -377,17 +399,24 @@ def _mark_missing(data: NDArray[np.uint8], i: int, end: int, entries: NDArray[np
 
 @inner
 def _emit_word(
-    word: NDArray[np.uint8], length: int, words: NDArray[np.uint64], trie: NDArray[np.int64], unknown: int, ids: NDArray[np.int32], at: int
+    word: NDArray[np.uint8],
+    length: int,
+    words: NDArray[np.uint64],
+    trie: NDArray[np.int64],
+    unknown: int,
+    memo: NDArray[np.uint64],
+    ids: NDArray[np.int32],
+    at: int,
 ) -> int:
     """Write the ids of the word ``word[:length]`` from `at` on, less the unknown one, and return where they end."""
     if length > 16:
         return emit_pieces(word, length, trie, unknown, ids, at)
     head = load_word(word, 0) & word_mask(min(length, 8))
     tail = load_word(word, 8) & word_mask(max(length - 8, 0))
-    return _emit_short_word(head, tail, length, words, trie, unknown, word, ids, at)
+    return _emit_short_word(head, tail, length, words, trie, unknown, memo, word, ids, at)
 
 
-@inner
+@inner_always
 def _emit_short_word(
     head: np.uint64,
     tail: np.uint64,
@@ -395,6 +424,7 @@ def _emit_short_word(
     words: NDArray[np.uint64],
     trie: NDArray[np.int64],
     unknown: int,
+    memo: NDArray[np.uint64],
     word: NDArray[np.uint8],
     ids: NDArray[np.int32],
     at: int,
@@ -402,13 +432,50 @@ def _emit_short_word(
     """The same for a word of at most 16 bytes in two registers; `word` is room for it."""
     token = find_word(words, head, tail)
     if token == ABSENT:
-        store_word(word, 0, head)
-        store_word(word, 8, tail)
-        return emit_pieces(word, length, trie, unknown, ids, at)
+        return _cut_short_word(head, tail, length, trie, unknown, memo, word, ids, at)
     if token != unknown:
         ids[at] = token
         at += 1
     return at
+
+
+@inner
+def _cut_short_word(
+    head: np.uint64,
+    tail: np.uint64,
+    length: int,
+    trie: NDArray[np.int64],
+    unknown: int,
+    memo: NDArray[np.uint64],
+    word: NDArray[np.uint8],
+    ids: NDArray[np.int32],
+    at: int,
+) -> int:
+    """The same for such a word that the vocabulary does not have whole."""
+    slot = first_slot(head, tail, len(memo))
+    if memo[slot, 0] == head and memo[slot, 1] == tail:
+        for k in range(_MEMO_IDS):
+            above = _memo_id(memo, slot, k)
+            if above == 0:
+                break
+            ids[at] = np.int32(above) - np.int32(1)
+            at += 1
+        return at
+    store_word(word, 0, head)
+    store_word(word, 8, tail)
+    end = emit_pieces(word, length, trie, unknown, ids, at)
+    if end - at <= _MEMO_IDS:
+        memo[slot, 0], memo[slot, 1] = head, tail
+        memo[slot, 2], memo[slot, 3] = 0, 0
+        for k in range(end - at):
+            memo[slot, 2 + (k >> 1)] |= (np.uint64(ids[at + k]) + np.uint64(1)) << np.uint64(32 * (k & 1))
+    return end
+
+
+@inner
+def _memo_id(memo: NDArray[np.uint64], slot: np.uint64, k: int) -> np.uint64:
+    """One more than id `k` of a row of the memo; 0: there are no more."""
+    return memo[slot, 2 + (k >> 1)] >> np.uint64(32 * (k & 1)) & np.uint64(0xFFFFFFFF)
 
 
 @inner
@@ -461,6 +528,7 @@ def tokenize_segments(
     unknown: int,
     max_word_chars: int,
     max_tokens: int,
+    memos: NDArray[np.uint64],
     missing: NDArray[np.uint8],
     status: NDArray[np.uint8],
     ends: NDArray[np.int64],
@@ -468,11 +536,13 @@ def tokenize_segments(
 ) -> int:
     """Tokenise a batch by `workers` threads: segment ``s`` is texts ``segments[s]`` to ``segments[s + 1] - 1``.
 
-    Returns how many texts are not `DONE`. The other arguments are those of `tokenize_texts`.
+    `memos`, of shape (at least workers, slots, MEMO_COLUMNS), has one for each. The other arguments are those of `tokenize_texts`.
+
+    Returns how many texts are not `DONE`.
     """
     undone = np.empty(len(segments) - 1, np.int64)
     counter = np.zeros(1, np.int64)
-    for _ in prange(workers):
+    for worker in prange(workers):
         segment = claim(counter)
         while segment < len(segments) - 1:
             undone[segment] = tokenize_texts(
@@ -495,6 +565,7 @@ def tokenize_segments(
                 unknown,
                 max_word_chars,
                 max_tokens,
+                memos[worker],
                 missing,
                 status,
                 ends,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from model2vec_numba.compiled import compiled, inner
 from model2vec_numba.text import TextBatch
-from model2vec_numba.tokenization.words import load_word, word_mask
+from model2vec_numba.words import load_word, word_mask
 
 __all__ = [
     "ABSENT",
@@ -91,11 +91,12 @@ def next_slot(slot: np.uint64, slots: int) -> np.uint64:
 def find_word(words: NDArray[np.uint64], first: np.uint64, rest: np.uint64) -> int:
     """The id of the token whose bytes, padded with NULs, are these two words; `ABSENT` if there is none."""
     slot = first_slot(first, rest, len(words))
-    while words[slot, 2] != 0:
-        if words[slot, 0] == first and words[slot, 1] == rest:
-            return np.int32(words[slot, 2]) - np.int32(1)
+    # Most are found at once, with one branch. What is looked for is never all NULs, as an empty slot is.
+    while (words[slot, 0] ^ first) | (words[slot, 1] ^ rest) != 0:
+        if words[slot, 2] == 0:
+            return ABSENT
         slot = next_slot(slot, len(words))
-    return ABSENT
+    return np.int32(words[slot, 2]) - np.int32(1)
 
 
 @inner
@@ -103,11 +104,11 @@ def find_child(trie: NDArray[np.int64], node: int, byte: int) -> int:
     """``child << 32 | id + 1`` for the edge of `byte` from `node`; 0 if there is none."""
     key = node << 8 | byte
     slot = first_slot(np.uint64(key), np.uint64(0), len(trie))
-    while trie[slot, 0] != 0:
-        if trie[slot, 0] == key:
-            return trie[slot, 1]
+    while trie[slot, 0] != key:
+        if trie[slot, 0] == 0:
+            return 0
         slot = next_slot(slot, len(trie))
-    return 0
+    return trie[slot, 1]
 
 
 @compiled()

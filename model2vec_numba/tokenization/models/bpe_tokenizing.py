@@ -26,7 +26,7 @@ from model2vec_numba.tokenization.models.bpe_vocabulary import (
 )
 from model2vec_numba.tokenization.stages import DONE
 from model2vec_numba.tokenization.wordpiece_vocabulary import first_slot
-from model2vec_numba.tokenization.words import load_word, padded_word
+from model2vec_numba.words import load_word, padded_word
 
 __all__ = ["MEMO_COLUMNS", "tokenize_pieces"]
 

@@ -11,7 +11,7 @@ from model2vec_numba.compiled import compiled, inner
 from model2vec_numba.text import TextBatch
 from model2vec_numba.tokenization.models.bpe_merging import HEAP_ROOM, NO_RANK, merge_symbols
 from model2vec_numba.tokenization.wordpiece_vocabulary import first_slot, next_slot, slots_for
-from model2vec_numba.tokenization.words import load_word, word_mask
+from model2vec_numba.words import load_word, word_mask
 
 __all__ = [
     "FORMED",

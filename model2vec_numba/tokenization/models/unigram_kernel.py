@@ -9,7 +9,7 @@ from model2vec_numba.compiled import compiled, inner
 from model2vec_numba.tokenization.code_points import decode
 from model2vec_numba.tokenization.models.byte_trie import ENDS, ROOT, step
 from model2vec_numba.tokenization.stages import DONE, FALLBACK
-from model2vec_numba.tokenization.words import load_word, word_mask
+from model2vec_numba.words import load_word, word_mask
 
 __all__ = ["ARENA", "MEMO_BYTES", "NO_ID", "SLOTS", "fill_pairs", "tokenize_pieces"]
 

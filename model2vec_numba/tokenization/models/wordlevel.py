@@ -13,7 +13,7 @@ from model2vec_numba.tokenization.models.vocabularies import has_members, run_ke
 from model2vec_numba.tokenization.spec import TokenizerSpec
 from model2vec_numba.tokenization.stages import DONE, PieceBatch
 from model2vec_numba.tokenization.wordpiece_vocabulary import ABSENT, INITIAL, WordPieceVocabulary, build_vocabulary, find_child, find_word
-from model2vec_numba.tokenization.words import padded_word
+from model2vec_numba.words import padded_word
 
 __all__ = ["WordLevel", "make_wordlevel"]
 

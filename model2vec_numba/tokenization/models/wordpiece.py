@@ -14,7 +14,7 @@ from model2vec_numba.tokenization.spec import TokenizerSpec
 from model2vec_numba.tokenization.stages import DONE, PieceBatch
 from model2vec_numba.tokenization.wordpiece import emit_pieces
 from model2vec_numba.tokenization.wordpiece_vocabulary import ABSENT, WordPieceVocabulary, build_vocabulary, find_word
-from model2vec_numba.tokenization.words import padded_word
+from model2vec_numba.words import padded_word
 
 __all__ = ["WordPiece", "make_wordpiece"]
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from model2vec_numba.compiled import compiled, inner
 from model2vec_numba.tokenization.code_points import decode
 from model2vec_numba.tokenization.stages import DONE, FALLBACK
-from model2vec_numba.tokenization.words import load_word, store_word
+from model2vec_numba.words import load_word, store_word
 
 __all__ = ["CANNOT_VOUCH", "EXTENDS", "GLUES", "INLINE", "MAX_RUN_BYTES", "POOLED", "SAME", "fill_slots", "normalize_texts"]
 

@@ -15,7 +15,7 @@ from model2vec_numba.tokenization.character_sets import CharacterSet, member_at,
 from model2vec_numba.tokenization.code_points import PAGE_COUNT
 from model2vec_numba.tokenization.library_parts import has_form
 from model2vec_numba.tokenization.stages import DONE, Normalizer
-from model2vec_numba.tokenization.words import graphic_length, load_word, store_word
+from model2vec_numba.words import graphic_length, load_word, store_word
 
 __all__ = ["ReplaceRuns", "ReplaceString", "make_replace"]
 

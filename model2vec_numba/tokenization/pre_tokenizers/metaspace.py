@@ -14,7 +14,7 @@ from model2vec_numba.tokenization.code_points import PAGE_COUNT
 from model2vec_numba.tokenization.library_parts import has_form
 from model2vec_numba.tokenization.pre_tokenizers.whitespace_split import white_space
 from model2vec_numba.tokenization.stages import DONE, PieceBatch, PreTokenizer
-from model2vec_numba.tokenization.words import graphic_length, load_word, store_word
+from model2vec_numba.words import graphic_length, load_word, store_word
 
 __all__ = ["Metaspace", "WordsInMetaspace", "asks_for_beginning", "make_metaspace", "make_words_in_metaspace"]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from model2vec_numba.compiled import compiled, inner
 from model2vec_numba.tokenization.code_point_classes import LEARNT, ClassTable, class_at, members_of
 from model2vec_numba.tokenization.stages import DONE, FALLBACK
-from model2vec_numba.tokenization.words import letters_length, load_word
+from model2vec_numba.words import letters_length, load_word
 
 __all__ = ["CL100K", "GPT2", "cut_cl100k", "cut_gpt2", "general_categories"]
 

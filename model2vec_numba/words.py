@@ -1,4 +1,5 @@
-"""Many bytes of text at a time, for compiled code: unaligned loads and stores of words of eight, and classification of words and of blocks of 64."""
+"""Many bytes or characters of text at a time, for compiled code: unaligned loads and stores, and classification of words of eight bytes, blocks
+of 64 and rows of 16 characters."""
 
 from __future__ import annotations
 
@@ -15,12 +16,16 @@ from model2vec_numba.compiled import inner
 
 __all__ = [
     "BLOCK",
+    "LANES",
     "alnum_length",
     "bytes_between",
+    "characters_from",
+    "count_ones",
     "graphic_length",
     "letters_length",
     "load_word",
     "lowercase_word",
+    "narrow_characters",
     "padded_word",
     "store_word",
     "trailing_zeros",
@@ -29,13 +34,14 @@ __all__ = [
 ]
 
 BLOCK = 64
+LANES = 16
 _I8, _I64 = ir.IntType(8), ir.IntType(64)
 _BYTES = ir.VectorType(_I8, BLOCK)
 
 
-def _element_pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+def _element_pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any, pointee: Any = _I64) -> Any:
     data = cgutils.create_struct_proxy(array_type)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [index]), _I64.as_pointer())
+    return builder.bitcast(builder.gep(data, [index]), pointee.as_pointer())
 
 
 @intrinsic
@@ -77,21 +83,69 @@ def bytes_between(_typing_context: Any, array: Any, index: Any, low: Any, high: 
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array, index, low, high = arguments
-        pointer = builder.bitcast(_element_pointer(context, builder, signature.args[0], array, index), _BYTES.as_pointer())
+        pointer = _element_pointer(context, builder, signature.args[0], array, index, _BYTES)
         # One unsigned comparison: what lies below `low` wraps around to above `high`.
-        distances = builder.sub(builder.load(pointer, align=1), _splat(builder, low))
-        inside = builder.icmp_unsigned("<=", distances, _splat(builder, builder.sub(high, low)))
-        bits = builder.bitcast(inside, _I64)
-        # The first lane is the highest bit on a big-endian machine.
-        return bits if np.little_endian else builder.call(builder.module.declare_intrinsic("llvm.bitreverse", [_I64]), [bits])
+        distances = builder.sub(builder.load(pointer, align=1), _splat(builder, low, _BYTES))
+        inside = builder.icmp_unsigned("<=", distances, _splat(builder, builder.sub(high, low), _BYTES))
+        return _bits(builder, inside)
 
     return types.uint64(array, types.int64, types.uint8, types.uint8), generate
 
 
-def _splat(builder: Any, byte: Any) -> Any:
-    """A block of which every byte is `byte`."""
-    first = builder.insert_element(ir.Constant(_BYTES, ir.Undefined), byte, ir.Constant(ir.IntType(32), 0))
-    return builder.shuffle_vector(first, ir.Constant(_BYTES, ir.Undefined), ir.Constant(ir.VectorType(ir.IntType(32), BLOCK), [0] * BLOCK))
+def _splat(builder: Any, element: Any, vector: Any) -> Any:
+    """A vector of which every element is `element`."""
+    first = builder.insert_element(ir.Constant(vector, ir.Undefined), element, ir.Constant(ir.IntType(32), 0))
+    lanes = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [0] * vector.count)
+    return builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), lanes)
+
+
+def _bits(builder: Any, lanes: Any) -> Any:
+    """A vector of truth values as the bits of an integer, the first lowest."""
+    integer = ir.IntType(lanes.type.count)
+    bits = builder.bitcast(lanes, integer)
+    # The first lane is the highest bit on a big-endian machine.
+    return bits if np.little_endian else builder.call(builder.module.declare_intrinsic("llvm.bitreverse", [integer]), [bits])
+
+
+@intrinsic
+def characters_from(_typing_context: Any, characters: Any, index: Any, low: Any) -> Any:
+    """Which of ``characters[index:index + LANES]`` are `low` or above, as the bits of a uint64, the first lowest. No bounds are checked."""
+    if not (isinstance(characters, types.Array) and isinstance(characters.dtype, types.Integer) and not characters.dtype.signed):
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        vector = ir.VectorType(ir.IntType(characters.dtype.bitwidth), LANES)
+        pointer = _element_pointer(context, builder, signature.args[0], *arguments[:2], vector)
+        found = builder.icmp_unsigned(">=", builder.load(pointer, align=1), _splat(builder, arguments[2], vector))
+        return builder.zext(_bits(builder, found), _I64)
+
+    return types.uint64(characters, types.int64, characters.dtype), generate
+
+
+@intrinsic
+def narrow_characters(_typing_context: Any, characters: Any, index: Any, out: Any, at: Any) -> Any:
+    """Write the lowest bytes of ``characters[index:index + LANES]`` to ``out[at:at + LANES]``. No bounds are checked."""
+    if not (isinstance(characters, types.Array) and isinstance(characters.dtype, types.Integer) and out.dtype == types.uint8):
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        wide, narrow = (ir.VectorType(ir.IntType(bits), LANES) for bits in (characters.dtype.bitwidth, 8))
+        values = builder.load(_element_pointer(context, builder, signature.args[0], *arguments[:2], wide), align=1)
+        values = values if wide == narrow else builder.trunc(values, narrow)
+        builder.store(values, _element_pointer(context, builder, signature.args[2], *arguments[2:], narrow), align=1)
+        return context.get_dummy_value()
+
+    return types.void(characters, types.int64, out, types.int64), generate
+
+
+@intrinsic
+def count_ones(_typing_context: Any, word: Any) -> Any:
+    """The number of bits of a uint64 that are one."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
+
+    return types.int64(types.uint64), generate
 
 
 @intrinsic

@@ -1,0 +1,200 @@
+"""Python's strings as UTF-8, by compiled code that reads them where the interpreter holds them.
+
+`str.encode` makes an object for each string, to be joined afterwards: that took five times as long as to read a list's strings in place. How CPython
+holds a string is numba's knowledge, not ours: the reading itself is done by the functions with which numba unboxes strings.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import carray, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+from model2vec_numba.compiled import compiled, inner
+from model2vec_numba.words import LANES, characters_from, count_ones, narrow_characters, store_word, trailing_zeros
+
+__all__ = ["SLACK", "utf8_sizes", "write_utf8"]
+
+# `write_utf8` may write so many bytes past the end of what it has to.
+SLACK = LANES
+
+# What a string's characters are in memory: bytes below 0x80, or Latin-1, UCS-2 and UCS-4, which are called by their number of bytes.
+_NO_STRING = -1
+_ASCII = 0
+
+
+@compiled(gil=True)
+def utf8_sizes(strings: int, string_type: int, max_chars: int, sizes: NDArray[np.int64]) -> int:
+    """Write the number of UTF-8 bytes of the first `max_chars` code points of each string to `sizes`. A surrogate counts as three.
+
+    Args:
+        strings: the address (``id``) of a list, of at least ``len(sizes)`` elements. It must not change meanwhile.
+        string_type: the address of ``str``.
+        max_chars: 0 or more.
+        sizes: int64, shape (strings,), written.
+
+    Returns:
+        The position of the first element that is no string, or -1.
+    """
+    for i in range(len(sizes)):
+        address, length, width = _element(strings, i, string_type)
+        length = min(length, max_chars)
+        if width == _NO_STRING:
+            return i
+        if width == _ASCII:
+            sizes[i] = length
+        elif width == 1:
+            sizes[i] = _utf8_size(carray(_pointer(address), length, np.uint8))
+        elif width == 2:
+            sizes[i] = _utf8_size(carray(_pointer(address), length, np.uint16))
+        else:
+            sizes[i] = _utf8_size(carray(_pointer(address), length, np.uint32))
+    return -1
+
+
+@compiled(gil=True)
+def write_utf8(strings: int, string_type: int, first: int, max_chars: int, offsets: NDArray[np.int64], data: NDArray[np.uint8]) -> tuple[int, int]:
+    """Write the UTF-8 of the first `max_chars` code points of strings ``first`` to ``first + len(offsets) - 2`` of a list, one after the other.
+
+    Args:
+        strings, string_type, max_chars: as for `utf8_sizes`, which has been called for this list.
+        first: the position of the first string.
+        offsets: int64: string ``first + i`` is to be ``data[offsets[i]:offsets[i + 1]]``.
+        data: uint8, shape (offsets[-1] + SLACK,), written.
+
+    Returns:
+        The positions of a string that holds a surrogate, which has no UTF-8 form, and of the first surrogate in it; or twice -1.
+    """
+    for i in range(len(offsets) - 1):
+        address, length, width = _element(strings, first + i, string_type)
+        length = min(length, max_chars)
+        surrogate = -1
+        if width == _ASCII:
+            _copy(address, length, data, offsets[i])
+        elif width == 1:
+            surrogate = _write(carray(_pointer(address), length, np.uint8), data, offsets[i])
+        elif width == 2:
+            surrogate = _write(carray(_pointer(address), length, np.uint16), data, offsets[i])
+        else:
+            surrogate = _write(carray(_pointer(address), length, np.uint32), data, offsets[i])
+        if surrogate >= 0:
+            return first + i, surrogate
+    return -1, -1
+
+
+@intrinsic
+def _element(_typing_context: Any, strings: Any, index: Any, string_type: Any) -> Any:
+    """Element `index` of a list of Python's: the address of its characters, how many there are, and what they are in memory.
+
+    `strings` and `string_type` are addresses. The GIL must be held.
+    """
+    result = types.UniTuple(types.int64, 3)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        api = context.get_python_api(builder)
+        strings, index, string_type = arguments
+        element = api.list_getitem(builder.inttoptr(strings, api.pyobj), index)
+        is_instance = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.IntType(32), [api.pyobj, api.pyobj]), "PyObject_IsInstance")
+        is_string = builder.icmp_signed("==", builder.call(is_instance, [element, builder.inttoptr(string_type, api.pyobj)]), ir.IntType(32)(1))
+        parts = [cgutils.alloca_once_value(builder, ir.IntType(64)(value)) for value in (0, 0, _NO_STRING)]
+        with builder.if_then(is_string, likely=True):
+            read, characters, length, width, is_ascii, _ = api.string_as_string_size_and_kind(element)
+            with builder.if_else(read, likely=True) as (then, otherwise):
+                with then:
+                    width = builder.zext(width, ir.IntType(64))
+                    width = builder.select(builder.icmp_unsigned("!=", is_ascii, is_ascii.type(0)), ir.IntType(64)(_ASCII), width)
+                    for part, value in zip(parts, (builder.ptrtoint(characters, ir.IntType(64)), length, width), strict=True):
+                        builder.store(value, part)
+                with otherwise:
+                    api.err_clear()
+        return context.make_tuple(builder, signature.return_type, [builder.load(part) for part in parts])
+
+    return result(types.int64, types.int64, types.int64), generate
+
+
+@intrinsic
+def _pointer(_typing_context: Any, address: Any) -> Any:
+    """An address as a pointer."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], cgutils.voidptr_t)
+
+    return types.voidptr(types.int64), generate
+
+
+@intrinsic
+def _copy(_typing_context: Any, address: Any, size: Any, data: Any, at: Any) -> Any:
+    """Copy `size` bytes from `address` to ``data[at:at + size]``. No bounds are checked."""
+    if not (isinstance(data, types.Array) and data.dtype == types.uint8):
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        address, size, array, at = arguments
+        target = builder.gep(cgutils.create_struct_proxy(signature.args[2])(context, builder, array).data, [at])
+        cgutils.raw_memcpy(builder, target, builder.inttoptr(address, cgutils.voidptr_t), size, 1)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, data, types.int64), generate
+
+
+@inner
+def _utf8_size(characters: NDArray[Any]) -> int:
+    """The number of bytes of characters as UTF-8."""
+    size = len(characters)
+    rows = len(characters) - len(characters) % LANES
+    for i in range(0, rows, LANES):
+        size += count_ones(characters_from(characters, i, 0x80))
+        if characters.itemsize > 1:
+            size += count_ones(characters_from(characters, i, 0x800))
+        if characters.itemsize > 2:
+            size += count_ones(characters_from(characters, i, 0x10000))
+    for i in range(rows, len(characters)):
+        size += _utf8(np.uint64(characters[i]))[1] - 1
+    return size
+
+
+@inner
+def _utf8(character: np.uint64) -> tuple[np.uint64, int]:
+    """The UTF-8 of a code point, its first byte lowest, and the number of its bytes."""
+    last = character & np.uint64(63) | np.uint64(0x80)
+    second_last = character >> np.uint64(6) & np.uint64(63) | np.uint64(0x80)
+    third_last = character >> np.uint64(12) & np.uint64(63) | np.uint64(0x80)
+    two = character >> np.uint64(6) | np.uint64(0xC0) | last << np.uint64(8)
+    three = character >> np.uint64(12) | np.uint64(0xE0) | second_last << np.uint64(8) | last << np.uint64(16)
+    four = character >> np.uint64(18) | np.uint64(0xF0) | third_last << np.uint64(8) | second_last << np.uint64(16) | last << np.uint64(24)
+    units = character if character < 0x80 else two if character < 0x800 else three if character < 0x10000 else four
+    return units, 1 + (character >= 0x80) + (character >= 0x800) + (character >= 0x10000)
+
+
+@inner
+def _write(characters: NDArray[Any], data: NDArray[np.uint8], at: int) -> int:
+    """Write characters as UTF-8 to `data` from `at` on; the position of the first surrogate, which ends it, or -1."""
+    i = 0
+    last_row = len(characters) - LANES
+    while i < len(characters):
+        # Rows of ASCII in a loop of their own, so that none waits for what the one before it holds.
+        while i <= last_row:
+            narrow_characters(characters, i, data, at)
+            others = characters_from(characters, i, 0x80)
+            if others != 0:
+                # Of what was written those count that stand before the first of the others.
+                i += trailing_zeros(others)
+                at += trailing_zeros(others)
+                break
+            i += LANES
+            at += LANES
+        # A space between words of another script does not end this.
+        while i < len(characters) and (i > last_row or characters[i] >= 0x80 or characters[i + 1] >= 0x80):
+            character = np.uint64(characters[i])
+            if np.uint64(0xD800) <= character < np.uint64(0xE000):
+                return i
+            units, size = _utf8(character)
+            store_word(data, at, units)
+            at += size
+            i += 1
+    return -1
