@@ -13,7 +13,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 import model2vec_numba
-from benchmarks.corpora import corpus_from_file, default_corpora
+from benchmarks.corpora import Corpus, corpus_from_file, default_corpora
 from benchmarks.pairs import PairResult, PairTimer, markdown_table
 from model2vec_numba import StaticModel
 
@@ -44,13 +44,18 @@ def pytest_report_header() -> list[str]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     config = metafunc.config
     if "corpus" in metafunc.fixturenames:
-        files: list[Path] = config.getoption("--text") or []
-        corpora = [corpus_from_file(path, config.getoption("--paragraphs")) for path in files] or list(default_corpora())
-        limited = [corpus.limited(config.getoption("--limit")) for corpus in corpora]
+        limited = _corpora(config)
         metafunc.parametrize("corpus", limited, ids=[corpus.name for corpus in limited])
     if "folder" in metafunc.fixturenames:
         folders = config.getoption("--model") or [_DEFAULT_MODEL]
         metafunc.parametrize("folder", folders, ids=[folder.name for folder in folders], scope="session")
+
+
+def _corpora(config: pytest.Config) -> list[Corpus]:
+    """The texts that the command line names, or those of every machine."""
+    files: list[Path] = config.getoption("--text") or []
+    corpora = [corpus_from_file(path, config.getoption("--paragraphs")) for path in files] or list(default_corpora())
+    return [corpus.limited(config.getoption("--limit")) for corpus in corpora]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -71,6 +76,12 @@ def one_thread() -> Iterator[None]:
     numba.set_num_threads(1)
     yield
     numba.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def corpora(pytestconfig: pytest.Config) -> list[Corpus]:
+    """All texts of the run."""
+    return _corpora(pytestconfig)
 
 
 @pytest.fixture(scope="session")

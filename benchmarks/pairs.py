@@ -68,17 +68,20 @@ class PairTimer:
         self._rounds = rounds
         self._report = report
 
-    def __call__(self, ours: Callable[[], object], theirs: Callable[[], object], *, peer: str, texts: int, size: int) -> None:
+    def __call__(
+        self, ours: Callable[[], object], theirs: Callable[[], object], *, peer: str, texts: int, size: int, rounds: int | None = None
+    ) -> None:
         """Time `ours` and `theirs`, which do the same work, on `texts` texts of `size` bytes together.
+
+        `rounds` is their number where the command line does not say one; ``None`` for as many as take about five seconds.
 
         Both have run before their first timed call: the first run of anything compiles, maps files and fills caches.
         """
-        seconds = _seconds(theirs) + _seconds(ours)
-        if self._rounds is None:
+        theirs(), ours()
+        rounds = self._rounds or rounds
+        if rounds is None:
             seconds = _seconds(theirs) + _seconds(ours)
             rounds = max(_FEWEST_ROUNDS, min(_MOST_ROUNDS, int(_SECONDS / seconds)))
-        else:
-            rounds = self._rounds
         their_seconds: list[float] = []
         # pytest-benchmark runs `setup` before each round and does not time it, which is where the peer has its turn.
         self._benchmark.pedantic(ours, setup=lambda: their_seconds.append(_seconds(theirs)), rounds=rounds)

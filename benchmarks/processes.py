@@ -27,7 +27,7 @@ def run_start(package: str, environment: dict[str, str]) -> dict[str, Any]:
 
 
 def run_steps(package: str, folder: Path, environment: dict[str, str]) -> dict[str, Any]:
-    """Load the model of `folder`, made by `large_model`, and encode texts that touch each of its rows, in a fresh process.
+    """Load the models in `folder`, see `test_memory.py`, and encode texts that touch each of its rows, in a fresh process.
 
     Returns:
         Bytes of the resident set: "imported", "loaded" and "touched" after each step, "loaded_peak" and "touched_peak" the highest until then.

@@ -10,7 +10,7 @@ from numba import njit
 from numba.core.caching import NullCache
 from numba.core.compiler_lock import global_compiler_lock
 
-__all__ = ["compiled", "inner"]
+__all__ = ["compiled", "inner", "inner_always"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -53,15 +53,19 @@ def inner(function: Function) -> Function:
     numba has every function count the references to the arrays that it is given, atomically: 70 ns for six arrays, more than looking a word up
     takes. This function's callers hold references for it, so it counts none. numba has the option for its own use, without documentation.
     """
-    try:
-        return njit(_nrt=False, error_model="numpy")(function)  # type: ignore[no-any-return]
-    except KeyError:
-        return njit(error_model="numpy")(function)  # type: ignore[no-any-return]
+    return _inner(function)
 
 
 def inner_always(function: Function) -> Function:
-    """`inner` for a function that LLVM shall put into its callers whatever their size: it is on the way of every word."""
-    return njit(_nrt=False, error_model="numpy", forceinline=True)(function)
+    """`inner` for a function that LLVM shall put into its callers whatever their size: a call for every word took as long as its look-up."""
+    return _inner(function, forceinline=True)
+
+
+def _inner(function: Function, **options: bool) -> Function:
+    try:
+        return njit(_nrt=False, error_model="numpy", **options)(function)  # type: ignore[no-any-return]
+    except KeyError:
+        return njit(error_model="numpy")(function)  # type: ignore[no-any-return]
 
 
 # A child that is forked while another thread compiles would find numba's lock held for good: forks wait for the compiler.

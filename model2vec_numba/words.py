@@ -39,7 +39,7 @@ _I8, _I64 = ir.IntType(8), ir.IntType(64)
 _BYTES = ir.VectorType(_I8, BLOCK)
 
 
-def _element_pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any, pointee: Any = _I64) -> Any:
+def _element_pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any, *, pointee: Any = _I64) -> Any:
     data = cgutils.create_struct_proxy(array_type)(context, builder, array).data
     return builder.bitcast(builder.gep(data, [index]), pointee.as_pointer())
 
@@ -83,7 +83,7 @@ def bytes_between(_typing_context: Any, array: Any, index: Any, low: Any, high: 
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array, index, low, high = arguments
-        pointer = _element_pointer(context, builder, signature.args[0], array, index, _BYTES)
+        pointer = _element_pointer(context, builder, signature.args[0], array, index, pointee=_BYTES)
         # One unsigned comparison: what lies below `low` wraps around to above `high`.
         distances = builder.sub(builder.load(pointer, align=1), _splat(builder, low, _BYTES))
         inside = builder.icmp_unsigned("<=", distances, _splat(builder, builder.sub(high, low), _BYTES))
@@ -115,7 +115,7 @@ def characters_from(_typing_context: Any, characters: Any, index: Any, low: Any)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         vector = ir.VectorType(ir.IntType(characters.dtype.bitwidth), LANES)
-        pointer = _element_pointer(context, builder, signature.args[0], *arguments[:2], vector)
+        pointer = _element_pointer(context, builder, signature.args[0], *arguments[:2], pointee=vector)
         found = builder.icmp_unsigned(">=", builder.load(pointer, align=1), _splat(builder, arguments[2], vector))
         return builder.zext(_bits(builder, found), _I64)
 
@@ -130,9 +130,9 @@ def narrow_characters(_typing_context: Any, characters: Any, index: Any, out: An
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         wide, narrow = (ir.VectorType(ir.IntType(bits), LANES) for bits in (characters.dtype.bitwidth, 8))
-        values = builder.load(_element_pointer(context, builder, signature.args[0], *arguments[:2], wide), align=1)
+        values = builder.load(_element_pointer(context, builder, signature.args[0], *arguments[:2], pointee=wide), align=1)
         values = values if wide == narrow else builder.trunc(values, narrow)
-        builder.store(values, _element_pointer(context, builder, signature.args[2], *arguments[2:], narrow), align=1)
+        builder.store(values, _element_pointer(context, builder, signature.args[2], *arguments[2:], pointee=narrow), align=1)
         return context.get_dummy_value()
 
     return types.void(characters, types.int64, out, types.int64), generate

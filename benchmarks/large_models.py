@@ -1,0 +1,76 @@
+"""Models of half a million tokens, made here: what they say means nothing, but they have the size and the form of real ones."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save_file
+
+__all__ = ["write_unigram_model", "write_wordpiece_model"]
+
+_LONGEST_PIECE = 8
+
+
+def write_wordpiece_model(folder: Path, rows: int, dim: int) -> None:
+    """A model of int8 whose tokens are w1, w2, …, of BERT's kind as most are."""
+    tokenizer = _tokenizer(
+        ["[UNK]"],
+        normalizer={"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": True},
+        pre_tokenizer={"type": "BertPreTokenizer"},
+        model={
+            "type": "WordPiece",
+            "unk_token": "[UNK]",
+            "continuing_subword_prefix": "##",
+            "max_input_chars_per_word": 100,
+            "vocab": {"[UNK]": 0} | {f"w{i}": i for i in range(1, rows)},
+        },
+    )
+    _write(folder, tokenizer, np.random.default_rng(rows).integers(-127, 128, (rows, dim), np.int8))
+
+
+def write_unigram_model(folder: Path, pieces: int, dim: int, texts: Iterable[str]) -> None:
+    """A model of float32 with SentencePiece's kind of tokenizer, whose pieces are the words of texts, what they begin and end with, and numbers.
+
+    Their scores are the logarithms of how often they occur, as those of trained models nearly are.
+    """
+    counts: Counter[str] = Counter()
+    for text in texts:
+        for word in text.split():
+            whole = "\u2581" + word
+            counts[whole] += 2
+            for length in range(1, min(len(whole), _LONGEST_PIECE)):
+                counts[whole[:length]] += 1
+                counts[whole[-length:]] += 1
+    for number in range(max(0, pieces - len(counts) - 1)):
+        counts[f"\u2581{number:x}"] += 1
+    total = sum(counts.values())
+    scored = [("<unk>", 0.0), *((piece, float(np.log(count / total))) for piece, count in counts.most_common(pieces - 1))]
+    tokenizer = _tokenizer(
+        ["<unk>"],
+        normalizer={"type": "Sequence", "normalizers": [{"type": "Nmt"}, {"type": "NFKC"}]},
+        pre_tokenizer={
+            "type": "Sequence",
+            "pretokenizers": [{"type": "WhitespaceSplit"}, {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always", "split": True}],
+        },
+        model={"type": "Unigram", "unk_id": 0, "vocab": scored, "byte_fallback": False},
+    )
+    _write(folder, tokenizer, np.random.default_rng(pieces).standard_normal((pieces, dim), np.float32))
+
+
+def _tokenizer(special: list[str], **parts: Any) -> dict[str, Any]:
+    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False) | {"special": True}
+    added = [{"id": i, "content": content} | flags for i, content in enumerate(special)]
+    empty = dict.fromkeys(("truncation", "padding", "post_processor", "decoder"))
+    return {"version": "1.0", **empty, "added_tokens": added, **parts}
+
+
+def _write(folder: Path, tokenizer: dict[str, Any], matrix: np.ndarray[Any, Any]) -> None:
+    folder.mkdir()
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
+    (folder / "config.json").write_text(json.dumps({"normalize": True}), encoding="utf-8")
+    save_file({"embeddings": matrix}, folder / "model.safetensors")
