@@ -73,10 +73,9 @@ def main() -> int:
         case = PipelineCase(parts)
         for name, texts in {"natural texts": natural_texts(), **dict(shared_texts())}.items():
             report.compare(f"{name}, shared model", case, texts)
-    # A fifth of the random texts meets the shared model, the others a pipeline for each four thousand.
-    count = options.strings // 5 if shared else 0
-    if shared:
-        report.compare("random texts, shared model", case, random_texts(count, options.seed))
+        report.compare("random texts, shared model", case, random_texts(options.strings, options.seed))
+    # As many meet a pipeline for each four thousand.
+    count = 0
     for number, (name, parts) in enumerate(_pipelines(draw)):
         if count >= options.strings:
             break

@@ -169,7 +169,7 @@ def test_column_batches(texts: list[str | None], skip: int, garbage: bool, max_c
     valid = np.array([text is not None for text in texts], bool)
     skip = min(skip, len(texts))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(text_module, "_BATCH_CHARS", budget)
+        patch.setattr(text_module, "_BATCH_BYTES", budget)
         made = list(column_batches(data, offsets[skip:], None if valid.all() else valid[skip:], max_chars, batch_size))
     kept = [(text or "")[:max_chars] for text in texts[skip:]]
     assert [batch.text(i) for batch in made for i in range(len(batch))] == kept
