@@ -16,9 +16,9 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from model2vec_numba.compiled import compiled, inner
-from model2vec_numba.words import LANES, characters_from, count_ones, narrow_characters, store_word, trailing_zeros
+from model2vec_numba.words import LANES, characters_from, narrow_characters, store_word, trailing_zeros
 
-__all__ = ["SLACK", "utf8_sizes", "write_utf8"]
+__all__ = ["SLACK", "most_utf8", "write_utf8"]
 
 # `write_utf8` may write so many bytes past the end of what it has to.
 SLACK = LANES
@@ -29,8 +29,10 @@ _ASCII = 0
 
 
 @compiled(gil=True)
-def utf8_sizes(strings: int, string_type: int, max_chars: int, sizes: NDArray[np.int64]) -> int:
-    """Write the number of UTF-8 bytes of the first `max_chars` code points of each string to `sizes`. A surrogate counts as three.
+def most_utf8(strings: int, string_type: int, max_chars: int, sizes: NDArray[np.int64]) -> int:
+    """Write the most bytes that the UTF-8 of the first `max_chars` code points of each string can have to `sizes`; of ASCII it is the number.
+
+    To count them instead took as long as half of `write_utf8`.
 
     Args:
         strings: the address (``id``) of a list, of at least ``len(sizes)`` elements. It must not change meanwhile.
@@ -42,48 +44,46 @@ def utf8_sizes(strings: int, string_type: int, max_chars: int, sizes: NDArray[np
         The position of the first element that is no string, or -1.
     """
     for i in range(len(sizes)):
-        address, length, width = _element(strings, i, string_type)
-        length = min(length, max_chars)
+        _, length, width = _element(strings, i, string_type)
         if width == _NO_STRING:
             return i
-        if width == _ASCII:
-            sizes[i] = length
-        elif width == 1:
-            sizes[i] = _utf8_size(carray(_pointer(address), length, np.uint8))
-        elif width == 2:
-            sizes[i] = _utf8_size(carray(_pointer(address), length, np.uint16))
-        else:
-            sizes[i] = _utf8_size(carray(_pointer(address), length, np.uint32))
+        # One byte in memory is up to two in UTF-8, two are up to three, and four up to four.
+        most = 1 if width == _ASCII else 2 if width == 1 else 3 if width == 2 else 4
+        sizes[i] = min(length, max_chars) * most
     return -1
 
 
 @compiled(gil=True)
-def write_utf8(strings: int, string_type: int, first: int, max_chars: int, offsets: NDArray[np.int64], data: NDArray[np.uint8]) -> tuple[int, int]:
+def write_utf8(strings: int, string_type: int, first: int, max_chars: int, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> tuple[int, int]:
     """Write the UTF-8 of the first `max_chars` code points of strings ``first`` to ``first + len(offsets) - 2`` of a list, one after the other.
 
     Args:
-        strings, string_type, max_chars: as for `utf8_sizes`, which has been called for this list.
+        strings, string_type, max_chars: as for `most_utf8`, which has been called for this list.
         first: the position of the first string.
-        offsets: int64: string ``first + i`` is to be ``data[offsets[i]:offsets[i + 1]]``.
-        data: uint8, shape (offsets[-1] + SLACK,), written.
+        data: uint8, written: the bytes, with room for as many as `most_utf8` says, and `SLACK` more.
+        offsets: int64, written: string ``first + i`` is ``data[offsets[i]:offsets[i + 1]]``.
 
     Returns:
         The positions of a string that holds a surrogate, which has no UTF-8 form, and of the first surrogate in it; or twice -1.
     """
+    at = 0
+    offsets[0] = 0
     for i in range(len(offsets) - 1):
         address, length, width = _element(strings, first + i, string_type)
         length = min(length, max_chars)
         surrogate = -1
         if width == _ASCII:
-            _copy(address, length, data, offsets[i])
+            _copy(address, length, data, at)
+            at += length
         elif width == 1:
-            surrogate = _write(carray(_pointer(address), length, np.uint8), data, offsets[i])
+            surrogate, at = _write(carray(_pointer(address), length, np.uint8), data, at)
         elif width == 2:
-            surrogate = _write(carray(_pointer(address), length, np.uint16), data, offsets[i])
+            surrogate, at = _write(carray(_pointer(address), length, np.uint16), data, at)
         else:
-            surrogate = _write(carray(_pointer(address), length, np.uint32), data, offsets[i])
+            surrogate, at = _write(carray(_pointer(address), length, np.uint32), data, at)
         if surrogate >= 0:
             return first + i, surrogate
+        offsets[i + 1] = at
     return -1, -1
 
 
@@ -143,37 +143,23 @@ def _copy(_typing_context: Any, address: Any, size: Any, data: Any, at: Any) -> 
 
 
 @inner
-def _utf8_size(characters: NDArray[Any]) -> int:
-    """The number of bytes of characters as UTF-8."""
-    size = len(characters)
-    rows = len(characters) - len(characters) % LANES
-    for i in range(0, rows, LANES):
-        size += count_ones(characters_from(characters, i, 0x80))
-        if characters.itemsize > 1:
-            size += count_ones(characters_from(characters, i, 0x800))
-        if characters.itemsize > 2:
-            size += count_ones(characters_from(characters, i, 0x10000))
-    for i in range(rows, len(characters)):
-        size += _utf8(np.uint64(characters[i]))[1] - 1
-    return size
-
-
-@inner
 def _utf8(character: np.uint64) -> tuple[np.uint64, int]:
     """The UTF-8 of a code point, its first byte lowest, and the number of its bytes."""
     last = character & np.uint64(63) | np.uint64(0x80)
+    if character < 0x80:
+        return character, 1
+    if character < 0x800:
+        return character >> np.uint64(6) | np.uint64(0xC0) | last << np.uint64(8), 2
     second_last = character >> np.uint64(6) & np.uint64(63) | np.uint64(0x80)
+    if character < 0x10000:
+        return character >> np.uint64(12) | np.uint64(0xE0) | second_last << np.uint64(8) | last << np.uint64(16), 3
     third_last = character >> np.uint64(12) & np.uint64(63) | np.uint64(0x80)
-    two = character >> np.uint64(6) | np.uint64(0xC0) | last << np.uint64(8)
-    three = character >> np.uint64(12) | np.uint64(0xE0) | second_last << np.uint64(8) | last << np.uint64(16)
-    four = character >> np.uint64(18) | np.uint64(0xF0) | third_last << np.uint64(8) | second_last << np.uint64(16) | last << np.uint64(24)
-    units = character if character < 0x80 else two if character < 0x800 else three if character < 0x10000 else four
-    return units, 1 + (character >= 0x80) + (character >= 0x800) + (character >= 0x10000)
+    return character >> np.uint64(18) | np.uint64(0xF0) | third_last << np.uint64(8) | second_last << np.uint64(16) | last << np.uint64(24), 4
 
 
 @inner
-def _write(characters: NDArray[Any], data: NDArray[np.uint8], at: int) -> int:
-    """Write characters as UTF-8 to `data` from `at` on; the position of the first surrogate, which ends it, or -1."""
+def _write(characters: NDArray[Any], data: NDArray[np.uint8], at: int) -> tuple[int, int]:
+    """Write characters as UTF-8 to `data` from `at` on; the position of the first surrogate, which ends it, or -1, and where the bytes end."""
     i = 0
     last_row = len(characters) - LANES
     while i < len(characters):
@@ -192,9 +178,9 @@ def _write(characters: NDArray[Any], data: NDArray[np.uint8], at: int) -> int:
         while i < len(characters) and (i > last_row or characters[i] >= 0x80 or characters[i + 1] >= 0x80):
             character = np.uint64(characters[i])
             if np.uint64(0xD800) <= character < np.uint64(0xE000):
-                return i
+                return i, at
             units, size = _utf8(character)
             store_word(data, at, units)
             at += size
             i += 1
-    return -1
+    return -1, at

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model2vec_numba.compiled import compiled
-from model2vec_numba.strings import SLACK, utf8_sizes, write_utf8
+from model2vec_numba.strings import SLACK, most_utf8, write_utf8
 
 __all__ = ["TextBatch", "batches", "check_sentences", "column_batches", "flatten", "flatten_one"]
 
@@ -151,7 +151,7 @@ class _Strings:
         max_chars: the number of code points to keep of each; ``None`` keeps all.
 
     Attributes:
-        sizes: int64, shape (n,): the number of bytes of each.
+        sizes: int64, shape (n,): the most bytes that each can have.
 
     Raises:
         TypeError: naming the position of one that is not a ``str``.
@@ -163,7 +163,7 @@ class _Strings:
         self._first = first
         self._max_chars = _ALL_CHARS if max_chars is None else max_chars
         self.sizes = np.empty(len(self._strings), np.int64)
-        position = utf8_sizes(id(self._strings), id(str), self._max_chars, self.sizes)
+        position = most_utf8(id(self._strings), id(str), self._max_chars, self.sizes)
         # The caller's list may have been changed since it was checked.
         if position >= 0:
             raise _not_a_string(first + position, self._strings[position])
@@ -174,15 +174,14 @@ class _Strings:
         Raises:
             ValueError: as for `flatten`.
         """
-        offsets = np.zeros(end - begin + 1, np.int64)
-        np.cumsum(self.sizes[begin:end], out=offsets[1:])
-        data = np.empty(offsets[-1] + SLACK, np.uint8)
-        position, at = write_utf8(id(self._strings), id(str), begin, self._max_chars, offsets, data)
+        data = np.empty(int(self.sizes[begin:end].sum()) + SLACK, np.uint8)
+        offsets = np.empty(end - begin + 1, np.int64)
+        position, at = write_utf8(id(self._strings), id(str), begin, self._max_chars, data, offsets)
         if position >= 0:
             character = f"U+{ord(self._strings[position][at]):04X}"
             place = f"sentences[{self._first + position}]"
             raise ValueError(f"{place} cannot be UTF-8: it holds the lone surrogate {character} at character {at}")
-        data = data[:-SLACK]
+        data = data[: offsets[-1]]
         data.flags.writeable = False
         return TextBatch(data, offsets)
 
