@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
 from collections.abc import Iterable
@@ -46,8 +47,9 @@ def write_unigram_model(folder: Path, pieces: int, dim: int, texts: Iterable[str
             for length in range(1, min(len(whole), _LONGEST_PIECE)):
                 counts[whole[:length]] += 1
                 counts[whole[-length:]] += 1
-    for number in range(max(0, pieces - len(counts) - 1)):
-        counts[f"\u2581{number:x}"] += 1
+    numbers = itertools.count()
+    while len(counts) < pieces - 1:
+        counts[f"\u2581{next(numbers):x}"] += 1
     total = sum(counts.values())
     scored = [("<unk>", 0.0), *((piece, float(np.log(count / total))) for piece, count in counts.most_common(pieces - 1))]
     tokenizer = _tokenizer(

@@ -323,7 +323,7 @@ class StaticModel:
         """The vector of a single sentence, float32 of shape (dim,), without what only batches need: that took four times as long."""
         max_length, max_chars = self._limits(max_length)
         out = np.empty((1, self.dim), np.float32)
-        pool(self._table, self._backend.tokenize(flatten_one(sentence[:max_chars]), max_length), normalize, out)
+        pool(self._table, self._backend.tokenize(flatten_one(sentence, max_chars), max_length), normalize, out)
         vector: NDArray[np.float32] = out[0]
         return vector
 

@@ -29,14 +29,13 @@ _ASCII = 0
 
 
 @compiled(gil=True)
-def most_utf8(strings: int, string_type: int, max_chars: int, sizes: NDArray[np.int64]) -> int:
+def most_utf8(strings: int, max_chars: int, sizes: NDArray[np.int64]) -> int:
     """Write the most bytes that the UTF-8 of the first `max_chars` code points of each string can have to `sizes`; of ASCII it is the number.
 
     To count them instead took as long as half of `write_utf8`.
 
     Args:
         strings: the address (``id``) of a list, of at least ``len(sizes)`` elements. It must not change meanwhile.
-        string_type: the address of ``str``.
         max_chars: 0 or more.
         sizes: int64, shape (strings,), written.
 
@@ -44,7 +43,7 @@ def most_utf8(strings: int, string_type: int, max_chars: int, sizes: NDArray[np.
         The position of the first element that is no string, or -1.
     """
     for i in range(len(sizes)):
-        _, length, width = _element(strings, i, string_type)
+        _, length, width = _element(strings, i)
         if width == _NO_STRING:
             return i
         # One byte in memory is up to two in UTF-8, two are up to three, and four up to four.
@@ -54,11 +53,11 @@ def most_utf8(strings: int, string_type: int, max_chars: int, sizes: NDArray[np.
 
 
 @compiled(gil=True)
-def write_utf8(strings: int, string_type: int, first: int, max_chars: int, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> tuple[int, int]:
+def write_utf8(strings: int, first: int, max_chars: int, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> tuple[int, int]:
     """Write the UTF-8 of the first `max_chars` code points of strings ``first`` to ``first + len(offsets) - 2`` of a list, one after the other.
 
     Args:
-        strings, string_type, max_chars: as for `most_utf8`, which has been called for this list.
+        strings, max_chars: as for `most_utf8`, which has been called for this list.
         first: the position of the first string.
         data: uint8, written: the bytes, with room for as many as `most_utf8` says, and `SLACK` more.
         offsets: int64, written: string ``first + i`` is ``data[offsets[i]:offsets[i + 1]]``.
@@ -69,7 +68,7 @@ def write_utf8(strings: int, string_type: int, first: int, max_chars: int, data:
     at = 0
     offsets[0] = 0
     for i in range(len(offsets) - 1):
-        address, length, width = _element(strings, first + i, string_type)
+        address, length, width = _element(strings, first + i)
         length = min(length, max_chars)
         surrogate = -1
         if width == _ASCII:
@@ -88,33 +87,32 @@ def write_utf8(strings: int, string_type: int, first: int, max_chars: int, data:
 
 
 @intrinsic
-def _element(_typing_context: Any, strings: Any, index: Any, string_type: Any) -> Any:
-    """Element `index` of a list of Python's: the address of its characters, how many there are, and what they are in memory.
+def _element(_typing_context: Any, strings: Any, index: Any) -> Any:
+    """Element `index` of a list of Python's, by the list's address: the address of its characters, how many there are, and what they are in memory.
 
-    `strings` and `string_type` are addresses. The GIL must be held.
+    The GIL must be held.
     """
     result = types.UniTuple(types.int64, 3)
+    word = ir.IntType(64)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         api = context.get_python_api(builder)
-        strings, index, string_type = arguments
-        element = api.list_getitem(builder.inttoptr(strings, api.pyobj), index)
-        is_instance = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.IntType(32), [api.pyobj, api.pyobj]), "PyObject_IsInstance")
-        is_string = builder.icmp_signed("==", builder.call(is_instance, [element, builder.inttoptr(string_type, api.pyobj)]), ir.IntType(32)(1))
-        parts = [cgutils.alloca_once_value(builder, ir.IntType(64)(value)) for value in (0, 0, _NO_STRING)]
-        with builder.if_then(is_string, likely=True):
-            read, characters, length, width, is_ascii, _ = api.string_as_string_size_and_kind(element)
-            with builder.if_else(read, likely=True) as (then, otherwise):
-                with then:
-                    width = builder.zext(width, ir.IntType(64))
-                    width = builder.select(builder.icmp_unsigned("!=", is_ascii, is_ascii.type(0)), ir.IntType(64)(_ASCII), width)
-                    for part, value in zip(parts, (builder.ptrtoint(characters, ir.IntType(64)), length, width), strict=True):
-                        builder.store(value, part)
-                with otherwise:
-                    api.err_clear()
+        element = api.list_getitem(builder.inttoptr(arguments[0], api.pyobj), arguments[1])
+        # It goes by the type of an object. `isinstance` would believe what an object says of its class, and run its code to hear it.
+        get_length = cgutils.get_or_insert_function(builder.module, ir.FunctionType(api.py_ssize_t, [api.pyobj]), "PyUnicode_GetLength")
+        is_string = builder.icmp_signed(">=", builder.call(get_length, [element]), api.py_ssize_t(0))
+        parts = [cgutils.alloca_once_value(builder, word(value)) for value in (0, 0, _NO_STRING)]
+        with builder.if_else(is_string, likely=True) as (then, otherwise):
+            with then:
+                _, characters, length, width, is_ascii, _ = api.string_as_string_size_and_kind(element)
+                width = builder.select(builder.icmp_unsigned("!=", is_ascii, is_ascii.type(0)), word(_ASCII), builder.zext(width, word))
+                for part, value in zip(parts, (builder.ptrtoint(characters, word), length, width), strict=True):
+                    builder.store(value, part)
+            with otherwise:
+                api.err_clear()
         return context.make_tuple(builder, signature.return_type, [builder.load(part) for part in parts])
 
-    return result(types.int64, types.int64, types.int64), generate
+    return result(types.int64, types.int64), generate
 
 
 @intrinsic

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import UserString
+from collections.abc import Callable
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -83,13 +85,55 @@ def test_one_other_character_anywhere(character: str) -> None:
         assert parts(cut) == [sentence[:max_chars].encode() for sentence in sentences[-60:]]
 
 
-@given(st.text(characters))
-def test_flatten_one(sentence: str) -> None:
-    assert parts(flatten_one(sentence)) == [sentence.encode()]
+@given(st.text(characters), st.none() | st.integers(1, 15))
+def test_flatten_one(sentence: str, max_chars: int | None) -> None:
+    assert parts(flatten_one(sentence, max_chars)) == [sentence[:max_chars].encode()]
 
 
-def test_subclasses_and_interned_strings() -> None:
+class Liar(str):
+    """A string with other ideas of what it holds."""
+
+    __slots__ = ()
+
+    def encode(self, *_: object) -> bytes:
+        return b"other"
+
+    def __getitem__(self, _: object) -> str:
+        return "other"
+
+    def __len__(self) -> int:
+        return 99
+
+
+def test_subclasses() -> None:
     assert parts(flatten([Text("\u00fc"), np.str_("x\u65e5"), "", Text("")])) == ["\u00fc".encode(), "x\u65e5".encode(), b"", b""]
+    assert parts(flatten([Liar("abc")])) == parts(flatten_one(Liar("abc"), 5)) == [b"abc"]
+    for flattened in (lambda text: flatten([text]), lambda text: flatten_one(text, None)):
+        with pytest.raises(ValueError, match=r"U\+DC00 at character 2$"):
+            flattened(Liar("ab\udc00"))
+
+
+class Impostor:
+    """What says that it is a string, and holds something else where a string holds its length."""
+
+    __slots__ = ("a", "b", "c", "d")
+    __class__ = property(lambda _: str)  # type: ignore[assignment]
+
+
+class Thrower:
+    """What cannot say what it is."""
+
+    @property
+    def __class__(self) -> type:
+        raise ValueError("no class")
+
+
+@pytest.mark.parametrize("make", [Impostor, Thrower, lambda: Mock(spec=str)], ids=["impostor", "thrower", "mock"])
+def test_what_only_says_that_it_is_a_string(make: Callable[[], Any]) -> None:
+    with pytest.raises(TypeError, match=r"sentences\[1\] must be a str, not "):
+        check_sentences(["x", make()])
+    with pytest.raises(TypeError, match=r"sentences\[1\] must be a str, not "):
+        flatten(["x", make()])
 
 
 def test_a_list_that_changes_after_it_was_checked() -> None:

@@ -42,7 +42,7 @@ from wordpiece_cases import (
 from model2vec_numba import StaticModel
 from model2vec_numba.errors import TokenizationError
 from model2vec_numba.text import TextBatch, flatten
-from model2vec_numba.tokenization import TokenizerBackend, choose_backend, parse_tokenizer
+from model2vec_numba.tokenization import TokenizerBackend, bert, choose_backend, parse_tokenizer
 from model2vec_numba.tokenization.bert import BertBackend
 from model2vec_numba.tokenization.library import LibraryBackend
 from model2vec_numba.words import alnum_length, load_word, lowercase_word, store_word, word_mask
@@ -243,6 +243,42 @@ def test_threads(thread_count: Callable[[int], None]) -> None:
             np.testing.assert_array_equal(parallel.ids, serial.ids)
             np.testing.assert_array_equal(parallel.offsets, serial.offsets)
     every.check(texts)
+
+
+def test_more_threads_from_one_round_to_the_next(thread_count: Callable[[int], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each thread has a memo of its own, also where another Python thread raises their number while tables are learnt."""
+    if numba.config.NUMBA_NUM_THREADS < 2:
+        pytest.skip("one core")
+    backend = BertBackend.for_spec(parse_tokenizer(json.dumps(with_normalizer(trained_parts(), {})), "test"))
+    assert backend is not None
+    learn, tokenize, workers = backend._table.learn, bert.tokenize_segments, []
+
+    def learn_and_raise(missing: NDArray[np.uint8]) -> bool:
+        thread_count(2)
+        return learn(missing)
+
+    def checked_tokenize(*arguments: Any) -> Any:
+        workers.append(arguments[3])
+        assert len(arguments[-5]) >= workers[-1] and arguments[-5].ndim == 3
+        return tokenize(*arguments)
+
+    monkeypatch.setattr(backend._table, "learn", learn_and_raise)
+    monkeypatch.setattr(bert, "tokenize_segments", checked_tokenize)
+    texts = ["\u0430\u0431\u0432 word naïve wörter \u05d0\u05d1 " * 400] * 8
+    thread_count(1)
+    found = backend.tokenize(flatten(texts), None)
+    assert workers == [2]
+    expected = LibraryBackend(parse_tokenizer(json.dumps(with_normalizer(trained_parts(), {})), "test")).tokenize(flatten(texts), None)
+    np.testing.assert_array_equal(found.ids, expected.ids)
+
+
+def test_words_that_share_places_in_the_memo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Words of up to 16 bytes and a few more, of few and of many pieces and unknown, remembered in a table of two places."""
+    monkeypatch.setattr(bert, "_MEMO_SLOTS", 2)
+    small = Case(with_normalizer(trained_parts("##", 60), {}))
+    draw = random.Random(9)
+    words = ["".join(draw.choices("etaoinshr\u00e9\u65e5", k=draw.randint(1, 19))) for _ in range(400)]
+    small.check([" ".join(draw.choices(words, k=60)) for _ in range(300)])
 
 
 @pytest.mark.parametrize("max_tokens", [0, 1, 2, 5, None])

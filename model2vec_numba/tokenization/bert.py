@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from model2vec_numba.text import TextBatch, flatten
-from model2vec_numba.threads import get_num_threads, segments, threads
+from model2vec_numba.threads import segments, threads
 from model2vec_numba.tokenization.added_tokens import make_patterns
 from model2vec_numba.tokenization.backend import TokenBatch, replace_texts
 from model2vec_numba.tokenization.code_points import ISOLATE, PAGE_COUNT, SPACE, WORD, CodePointTable
@@ -141,21 +141,21 @@ class BertBackend:
         missing = np.zeros(PAGE_COUNT, np.uint8)
         status = np.zeros(len(texts), np.uint8)
         normalized_patterns = len(self._normalized_patterns.offsets) > 1
-        memos = self._take_memos(get_num_threads() if size >= _PARALLEL_BYTES else 1)
         while True:
             if normalized_patterns:
                 entries, pool = self._table.entries, self._table.pool
                 mark_normalized_patterns(texts.data, texts.offsets, entries, pool, *self._normalized_patterns, missing, status)
             written = missing, status, offsets[1:], ids
             with threads(size, _PARALLEL_BYTES) as count:
+                memos = self._take_memos(count)
                 if count == 1:
                     undone = tokenize_texts(texts.data, texts.offsets, 0, len(texts), *self._tables, limit, memos[0], *written, 0)
                 else:
                     split = segments(texts.offsets, count)
                     undone = tokenize_segments(texts.data, texts.offsets, split, count, *self._tables, limit, memos, *written)
+                self._memos.append(memos)
             # The first texts in a new script find the tables without it, and are done again.
             if not undone or not self._table.learn(missing):
-                self._memos.append(memos)
                 return TokenBatch(ids[: offsets[-1]], offsets), status if undone else None
             status[:], missing[:] = 0, 0
 

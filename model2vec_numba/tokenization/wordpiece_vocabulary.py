@@ -24,7 +24,7 @@ __all__ = [
     "slots_for",
 ]
 
-ABSENT = np.int32(-1)
+ABSENT = np.int64(-1)
 # The trie's roots: of tokens as they are, for the beginning of a word, and of those that continue one, less the prefix.
 INITIAL = 1
 CONTINUING = 2
@@ -96,7 +96,7 @@ def find_word(words: NDArray[np.uint64], first: np.uint64, rest: np.uint64) -> i
         if words[slot, 2] == 0:
             return ABSENT
         slot = next_slot(slot, len(words))
-    return np.int32(words[slot, 2]) - np.int32(1)
+    return np.int64(words[slot, 2]) - np.int64(1)
 
 
 @inner
