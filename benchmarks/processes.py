@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-__all__ = ["run_start", "run_steps"]
+__all__ = ["memory", "run_start", "run_steps"]
 
 _TEXT = "It is cold today, and the weather is not going to change."
 
@@ -64,18 +64,18 @@ def _steps(package: str, folder: str) -> dict[str, Any]:
     # What is there before the model: the package, and its code, which a small model has used.
     small = _load(package, f"{folder}/small")
     small.encode(["w1 w2"])
-    found = {"imported": _memory("VmRSS")}
+    found = {"imported": memory("VmRSS")}
     model = _load(package, f"{folder}/large")
-    found |= {"loaded": _memory("VmRSS"), "loaded_peak": _memory("VmHWM")}
-    size, step = len(model.tokens), 500
+    found |= {"loaded": memory("VmRSS"), "loaded_peak": memory("VmHWM")}
+    size, step = len(model.embedding), 500
     for first in range(1, size, step):
         vectors = model.encode([" ".join(f"w{i}" for i in range(first, min(first + step, size)))])
         if not vectors.any():
             raise RuntimeError(f"{package}: no vector for the tokens from {first} on")
-    return found | {"touched": _memory("VmRSS"), "touched_peak": _memory("VmHWM")}
+    return found | {"touched": memory("VmRSS"), "touched_peak": memory("VmHWM")}
 
 
-def _memory(name: str) -> int:
+def memory(name: str) -> int:
     """Bytes that are resident, ``VmRSS``, or the most that have been, ``VmHWM``."""
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return int(status[name].split()[0]) * 1024

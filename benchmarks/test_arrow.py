@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import random
+import sys
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +14,10 @@ import pytest
 
 from benchmarks.corpora import Corpus
 from benchmarks.pairs import PairTimer
+from benchmarks.processes import memory
 from model2vec_numba import StaticModel
+
+_ROWS = 1_000_000
 
 
 @pytest.mark.parametrize("kind", ["string", "large_string", "string_view", "dictionary"])
@@ -25,4 +32,28 @@ def test_encode_arrow(kind: str, corpus: Corpus, ours: StaticModel, pair: PairTi
         peer="encode of list[str]",
         texts=len(corpus.texts),
         size=corpus.size,
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_encode_a_million_rows(corpus: Corpus, ours: StaticModel, pair: PairTimer, report: Callable[[str], None]) -> None:
+    """Texts in an order drawn at random, each a string of its own, as they come from a file; and the memory beside the vectors."""
+    column = pa.array(random.Random(6).choices(corpus.texts, k=_ROWS), pa.large_string())
+    sentences = column.to_pylist()
+    ours.encode_arrow(column[:10_000])
+    before = memory("VmRSS")
+    # The highest resident set is counted from here on.
+    Path("/proc/self/clear_refs").write_text("5")
+    vectors = ours.encode_arrow(column)
+    beside = memory("VmHWM") - before - _ROWS * ours.dim * 4
+    report(f"encode_arrow of {_ROWS:,} rows of {corpus.name}: {beside / 1e6:.0f} MB beside the vectors' {_ROWS * ours.dim * 4 / 1e6:.0f} MB")
+    assert np.array_equal(vectors.values.to_numpy().reshape(_ROWS, ours.dim), ours.encode(sentences))
+    del vectors
+    pair(
+        partial(ours.encode_arrow, column),
+        partial(ours.encode, sentences),
+        peer="encode of list[str]",
+        texts=_ROWS,
+        size=column.nbytes,
+        rounds=5,
     )

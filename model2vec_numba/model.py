@@ -107,6 +107,7 @@ class StaticModel:
         self._spec = files.tokenizer
         self._table = files.table
         self._backend = choose_backend(files.tokenizer)
+        files.tokenizer.forget()
         self.normalize = files.normalize if normalize is None else normalize
         self.max_length = files.config.get("max_length", DEFAULT_MAX_LENGTH) if isinstance(max_length, _Unset) else max_length
 
@@ -498,6 +499,7 @@ class StaticModel:
             files = self._origin.read()
             self._config, self._spec, self._table = files.config, files.tokenizer, files.table
         self._backend = choose_backend(self._spec)
+        self._spec.forget()
 
     def _by_value(self) -> StaticModel:
         """The same model, but one that pickles with its contents, for where its files are not."""

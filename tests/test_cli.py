@@ -332,8 +332,6 @@ def test_a_reader_that_goes_away(tmp_path: Path) -> None:
 @posix
 def test_ctrl_c_while_waiting_for_input(tmp_path: Path) -> None:
     code = """
-        import signal
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
         from model2vec_numba.cli import main
         main()
     """
@@ -363,8 +361,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 @pytest.mark.parametrize("suffix", [".npy", ".json"])
 def test_a_signal_in_the_middle_of_writing(sent: signal.Signals, code: int, suffix: str, tmp_path: Path) -> None:
     script = """
-        import signal, sys, time
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        import sys, time
         from model2vec_numba import StaticModel
         from model2vec_numba.cli import main
         encode, calls = StaticModel.encode, []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -24,14 +24,43 @@ class TokenizerSpec:
     Attributes:
         text: the file's text.
         source: what to call the file in an error.
-        parts: the parsed JSON object. `truncation` and `padding` in it are not heeded.
-        float_literals: how the numbers that are not integers are written, in the order of the text.
     """
 
     text: str
     source: str
-    parts: dict[str, Any]
-    float_literals: list[str] = field(default_factory=list)
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """The parsed JSON object. `truncation` and `padding` in it are not heeded.
+
+        Raises:
+            ModelFormatError: it is not JSON, or not of the form of a tokenizer.
+        """
+        return self._parsed[0]
+
+    @cached_property
+    def _parsed(self) -> tuple[dict[str, Any], list[str]]:
+        """`parts`, and how the numbers that are not integers are written, in the order of the text."""
+        literals: list[str] = []
+
+        def parse_float(literal: str) -> float:
+            literals.append(literal)
+            return float(literal)
+
+        try:
+            parts = json.loads(self.text, parse_float=parse_float)
+        except (ValueError, RecursionError) as error:
+            raise ModelFormatError(f"{self.source}: not JSON: {error}") from error
+        if not isinstance(parts, dict) or not isinstance(parts.get("model"), dict):
+            raise ModelFormatError(f"{self.source}: not a tokenizer: expected a JSON object with an object 'model'")
+        return parts, literals
+
+    def forget(self) -> None:
+        """Let go of what was parsed, which takes ten times as much memory as the text. What is asked for afterwards is parsed again."""
+        # These are asked for at every turn.
+        _ = self.size, self.median_token_length, self.unk_token_id
+        for name in ("_parsed", "vocabulary", "plain_vocabulary", "mapped_vocabulary", "merges", "unigram_scores"):
+            self.__dict__.pop(name, None)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The library's tokeniser would be pickled as it writes itself, and what it writes is not always what it read.
@@ -150,7 +179,7 @@ class TokenizerSpec:
         if self.plain_vocabulary is None or self.parts["model"]["type"] != "Unigram":
             return None
         scores = [score for _, score in self.parts["model"]["vocab"]]
-        written = iter(self.float_literals)
+        written = iter(self._parsed[1])
         try:
             literals = [next(written) if isinstance(score, float) else str(score) for score in scores]
         except StopIteration:
@@ -166,7 +195,9 @@ class TokenizerSpec:
     @cached_property
     def tokens(self) -> tuple[str, ...]:
         """The tokens in the order of their ids."""
-        return tuple(sorted(self.vocabulary, key=self.vocabulary.__getitem__))
+        tokens = tuple(sorted(self.vocabulary, key=self.vocabulary.__getitem__))
+        self.forget()
+        return tokens
 
     @cached_property
     def size(self) -> int:
@@ -223,19 +254,7 @@ def parse_tokenizer(text: str, source: str) -> TokenizerSpec:
     Raises:
         ModelFormatError: it is not JSON, not of the form of a tokenizer, or has no tokens.
     """
-    literals: list[str] = []
-
-    def parse_float(literal: str) -> float:
-        literals.append(literal)
-        return float(literal)
-
-    try:
-        parts = json.loads(text, parse_float=parse_float)
-    except (ValueError, RecursionError) as error:
-        raise ModelFormatError(f"{source}: not JSON: {error}") from error
-    if not isinstance(parts, dict) or not isinstance(parts.get("model"), dict):
-        raise ModelFormatError(f"{source}: not a tokenizer: expected a JSON object with an object 'model'")
-    spec = TokenizerSpec(text, source, parts, literals)
+    spec = TokenizerSpec(text, source)
     if not spec.vocabulary:
         raise ModelFormatError(f"{source}: the tokenizer has no tokens")
     return spec

@@ -57,13 +57,28 @@ def build_vocabulary(tokens: TextBatch, ids: NDArray[np.int32], prefix: bytes, p
     short = int(np.count_nonzero(np.diff(tokens.offsets) <= _KEY_BYTES))
     words = np.zeros((slots_for(short), 3), np.uint64)
     _fill_words(data, tokens.offsets, ids, words)
-    # A smaller table stays in the caches. Tokens share half of their bytes' nodes with others; if these share less, a larger try is cheap.
-    slots = slots_for(len(tokens.data) // 4)
-    while True:
+    prefix_bytes = np.frombuffer(prefix + b"\0", np.uint8)
+
+    def make_trie(slots: int) -> tuple[NDArray[np.int64], int]:
         trie = np.zeros((slots, 2), np.int64)
-        if _fill_trie(data, tokens.offsets, ids, np.frombuffer(prefix + b"\0", np.uint8), len(prefix), prefix_begins_words, trie):
-            return WordPieceVocabulary(words, trie)
+        return trie, _fill_trie(data, tokens.offsets, ids, prefix_bytes, len(prefix), prefix_begins_words, trie)
+
+    # A smaller table stays in the caches. Tokens share half of their bytes' nodes with others; if these share less, or far more, a larger or
+    # a smaller try is cheap.
+    slots = slots_for(len(tokens.data) // 4)
+    trie, nodes = make_trie(slots)
+    while nodes < 0:
         slots *= 2
+        trie, nodes = make_trie(slots)
+    if _fits.py_func(nodes, slots // 2):  # type: ignore[attr-defined]
+        trie, _ = make_trie(slots // 2)
+    return WordPieceVocabulary(words, trie)
+
+
+@inner
+def _fits(nodes: int, slots: int) -> bool:
+    """Whether a trie of so many nodes leaves enough slots empty."""
+    return 10 * nodes <= 7 * slots
 
 
 def slots_for(entries: int) -> int:
@@ -134,8 +149,8 @@ def _fill_trie(
     prefix_length: int,
     prefix_begins_words: bool,
     trie: NDArray[np.int64],
-) -> bool:
-    """Fill the empty trie; false if it would be too full."""
+) -> int:
+    """Fill the empty trie, and return the number of its nodes; -1 if it would be too full."""
     nodes = CONTINUING
     for token in range(len(ids)):
         continues = offsets[token + 1] - offsets[token] >= prefix_length
@@ -153,10 +168,10 @@ def _fill_trie(
                     slot = next_slot(slot, len(trie))
                 if trie[slot, 0] == 0:
                     nodes += 1
-                    if 10 * nodes > 7 * len(trie):
-                        return False
+                    if not _fits(nodes, len(trie)):
+                        return -1
                     trie[slot, 0], trie[slot, 1] = key, nodes << 32
                 if at + 1 == offsets[token + 1]:
                     trie[slot, 1] |= np.int64(ids[token]) + 1
                 node = trie[slot, 1] >> 32
-    return True
+    return nodes
