@@ -81,7 +81,13 @@ def integrations(session: nox.Session) -> None:
 def engines(session: nox.Session) -> None:
     """Dask, Ray Data and Spark (which needs Java): the tests and examples on clusters of several processes."""
     install(session, "test", extras="cli,dask,ray,spark")
-    session.run("pytest", *(session.posargs or ("tests/test_engines.py",)), env=numba_cache(session))
+    environment = numba_cache(session)
+    if session.posargs:
+        session.run("pytest", *session.posargs, env=environment)
+        return
+    # Each in a process of its own, which none of the others' threads are in, and ended if it hangs.
+    for tests in ("dask", "ray", "not dask and not ray"):
+        session.run("pytest", "tests/test_engines.py", "-k", tests, "-o", "faulthandler_timeout=300", env=environment)
 
 
 @nox.session
