@@ -101,6 +101,10 @@ class CodePointTable:
 
     def _entry(self, code_point: int, result: str, kinds: dict[str, int], nonstarters: set[str]) -> int:
         """The entry of a code point that the normaliser turns into `result`."""
+        if len(result) == 1 and result != "\0" and kinds[result] != SPACE and result not in nonstarters:
+            # As for most: what follows takes three times as long, a tenth of the making of a tokeniser.
+            encoded = result.encode("utf-8")
+            return int.from_bytes(encoded, "little") << 16 | 1 << 8 | len(encoded) << 4 | kinds[result]
         spaced = [character for character in result if kinds[character] == SPACE]
         solid = [character for character in result if kinds[character] != SPACE]
         text = "".join(solid)
