@@ -466,7 +466,7 @@ class StaticModel:
 
     @property
     def tokenizer_backend(self) -> str:
-        """What tokenises: ``"wordpiece"`` or ``"unigram"`` for this package's compiled tokenisers, ``"tokenizers"`` for the library."""
+        """What tokenises: ``"tokenizers"`` for the library, ``"wordpiece"``, ``"unigram"``, ``"bpe"`` or ``"wordlevel"`` for what is compiled here."""
         return self._backend.name
 
     @property

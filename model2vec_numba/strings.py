@@ -1,7 +1,7 @@
 """Python's strings as UTF-8, by compiled code that reads them where the interpreter holds them.
 
-`str.encode` makes an object for each string, to be joined afterwards: that took five times as long as to read a list's strings in place. How CPython
-holds a string is numba's knowledge, not ours: the reading itself is done by the functions with which numba unboxes strings.
+`str.encode` makes an object for each string, to be joined afterwards: for English that took four times as long as to read a list's strings in
+place. How CPython holds a string is numba's knowledge, not ours: the reading itself is done by the functions with which numba unboxes strings.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ASCII = 0
 def most_utf8(strings: int, max_chars: int, sizes: NDArray[np.int64]) -> int:
     """Write the most bytes that the UTF-8 of the first `max_chars` code points of each string can have to `sizes`; of ASCII it is the number.
 
-    To count them instead took as long as half of `write_utf8`.
+    To count them instead took nearly half as long as `write_utf8`.
 
     Args:
         strings: the address (``id``) of a list, of at least ``len(sizes)`` elements. It must not change meanwhile.

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import mmap
 import os
+import pickle
 import shutil
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -470,3 +472,14 @@ def test_memory_of_an_int8_matrix(how: str, tmp_path: Path) -> None:
     assert measured["large peak"] - measured["small peak"] - beside < 1.15 * size, measured
     if how == "folder":
         assert measured["large loaded"] - measured["small"] - beside < 0.15 * size, measured
+
+
+def test_what_was_parsed_is_let_go(make_model: Callable[..., StaticModel]) -> None:
+    """A loaded model holds the text of its tokenizer, and reads it again for what is asked for later."""
+    model = make_model()
+    vocabulary = model.tokenizer.get_vocab(with_added_tokens=True)
+    for _ in range(2):
+        assert {"_parsed", "vocabulary", "plain_vocabulary", "mapped_vocabulary"}.isdisjoint(vars(model._spec))
+        assert model.tokens == tuple(sorted(vocabulary, key=vocabulary.__getitem__))
+    copy = pickle.loads(pickle.dumps(model))
+    assert "_parsed" not in vars(copy._spec) and copy.tokens == model.tokens

@@ -70,7 +70,7 @@ def pool_texts(
     identity), divided by its L2 norm if `normalize`. No tokens, or a zero mean, give zeros. Texts of more than `longest` tokens are passed over.
     """
     dim = matrix.shape[1]
-    around = columns_before(matrix), _columns_behind(matrix)
+    around = _columns_around(matrix)
     block = np.empty(around[0] + dim + around[1], sum_dtype(matrix, None))[around[0] : around[0] + dim]
     weighted_block = np.empty(around[0] + dim + around[1], sum_dtype(matrix, weights))[around[0] : around[0] + dim]
     part = np.empty(dim, np.float64)
@@ -108,7 +108,7 @@ def sum_part(
 ) -> None:
     """Write the sum of the rows of ``ids[begin:end]``, at most `PART`, to `part`, float64 of shape (dim,)."""
     dim = matrix.shape[1]
-    around = columns_before(matrix), _columns_behind(matrix)
+    around = _columns_around(matrix)
     block = np.empty(around[0] + dim + around[1], sum_dtype(matrix, None))[around[0] : around[0] + dim]
     weighted_block = np.empty(around[0] + dim + around[1], sum_dtype(matrix, weights))[around[0] : around[0] + dim]
     rows = np.empty(BLOCK, np.int64)
@@ -162,11 +162,11 @@ def _find_rows(ids: NDArray[np.int32], first: int, count: int, mapping: NDArray[
 
 
 @inner
-def _columns_behind(matrix: NDArray[Any]) -> int:
-    """How many elements stand behind a row in its last cache line, if `columns_before` counts those before it in its first; else 0."""
+def _columns_around(matrix: NDArray[Any]) -> tuple[int, int]:
+    """How many elements stand before a row in its first cache line, as `columns_before` says, and behind it in its last; none if none before."""
     before = columns_before(matrix)
     line = CACHE_LINE // matrix.itemsize
-    return (line - (before + matrix.shape[1]) % line) % line if before else 0
+    return before, (line - (before + matrix.shape[1]) % line) % line if before else 0
 
 
 @inner
