@@ -14,6 +14,8 @@ from benchmarks.pairs import PairTimer
 from model2vec_numba import StaticModel
 
 _DOCUMENT_BYTES = 5_000_000
+# Repeated until they are so many bytes: of less work, a millisecond that starting threads takes is a share to be seen.
+_BYTES = 10_000_000
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +29,7 @@ def all_threads(one_thread: None) -> Iterator[None]:
 @pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="there is one core")
 @pytest.mark.parametrize("document", [False, True], ids=["as-given", "document"])
 def test_two_threads(document: bool, corpus: Corpus, ours: StaticModel, pair: PairTimer) -> None:
-    texts = list(corpus.texts)
+    texts = list(corpus.texts) * (_BYTES // corpus.size + 1)
     if document:
         prose = " ".join(texts)
         texts.insert(len(texts) // 2, (prose * (_DOCUMENT_BYTES // len(prose) + 1))[:_DOCUMENT_BYTES])

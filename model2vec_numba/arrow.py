@@ -1,4 +1,4 @@
-"""The border to Arrow: a column of strings in, as batches of texts over its own buffers, and a column of vectors out, over the matrix's memory.
+"""The border to Arrow: a column of strings in, as portions of texts over its own buffers, and a column of vectors out, over the matrix's memory.
 
 pyarrow, which is optional, takes part for its arrays' metadata and its checks; the texts themselves go to compiled code as they lie.
 """
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model2vec_numba.extras import require
-from model2vec_numba.text import TextBatch, column_batches
+from model2vec_numba.text import BatchLimits, Portion, column_portions
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,8 +22,8 @@ __all__ = ["StringColumn", "column_of_strings", "find_string_column", "holds_str
 # Rows that are checked, and where their type needs it converted, at a time: they are still in the cache when they are tokenised.
 _BLOCK = 8192
 
-Encoder = Callable[[Iterator[TextBatch], NDArray[Any]], None]
-"""Writes the vectors of the texts of all batches to the rows of an array."""
+Encoder = Callable[[Iterator[Portion], NDArray[Any]], None]
+"""Writes the vectors of the texts of all portions to the rows of an array."""
 
 
 class StringColumn:
@@ -54,13 +54,13 @@ class StringColumn:
                 raise TypeError(f"sentences[{first + int(valid.argmin())}] must be a str, not null")
             first += len(chunk)
 
-    def encode(self, encoder: Encoder, max_chars: int | None, batch_size: int, advance: Callable[[int], object], out: NDArray[Any]) -> None:
+    def encode(self, encoder: Encoder, max_chars: int | None, limits: BatchLimits, advance: Callable[[int], object], out: NDArray[Any]) -> None:
         """Have the column encoded into `out`, shape (texts, dim), with zeros in the rows of nulls.
 
         Args:
             encoder: what encodes.
             max_chars: number of code points to keep of each text; ``None`` keeps all.
-            batch_size: the most texts to a batch.
+            limits: of a batch.
             advance: is told of the number of rows that have just been done.
             out: written to.
 
@@ -71,9 +71,9 @@ class StringColumn:
         for chunks in _groups(self._chunks):
             rows = out[first : first + sum(map(len, chunks))]
             if _dictionary(chunks[0]) is None:
-                encoder(_batches(chunks, max_chars, batch_size, advance, first), rows)
+                encoder(_portions(chunks, max_chars, limits, advance, first), rows)
             else:
-                _encode_dictionary(chunks, encoder, max_chars, batch_size, rows)
+                _encode_dictionary(chunks, encoder, max_chars, limits, rows)
                 advance(len(rows))
             first += len(rows)
 
@@ -171,7 +171,7 @@ def _same_dictionary(one: pa.Array, other: pa.Array) -> bool:
     return values is None or bool(values.equals(_dictionary(other)))
 
 
-def _encode_dictionary(chunks: list[pa.Array], encoder: Encoder, max_chars: int | None, batch_size: int, out: NDArray[Any]) -> None:
+def _encode_dictionary(chunks: list[pa.Array], encoder: Encoder, max_chars: int | None, limits: BatchLimits, out: NDArray[Any]) -> None:
     """Encode those values that chunks of one dictionary use, and give each row its value's vector."""
     import pyarrow as pa
 
@@ -189,7 +189,7 @@ def _encode_dictionary(chunks: list[pa.Array], encoder: Encoder, max_chars: int 
     # pyarrow cannot filter every type of string.
     values = dictionary.cast(pa.large_string()).filter(pa.array(used))
     vectors = np.empty((len(values), out.shape[1]), out.dtype)
-    encoder(_batches([values], max_chars, batch_size, lambda _: None, 0), vectors)
+    encoder(_portions([values], max_chars, limits, lambda _: None, 0), vectors)
     places = np.cumsum(used) - 1
     for first in range(0, len(out), _BLOCK):
         rows, here = out[first : first + _BLOCK], valid[first : first + _BLOCK]
@@ -202,15 +202,15 @@ def _codes(array: pa.Array) -> NDArray[np.int64]:
     return array.indices.fill_null(0).to_numpy().astype(np.int64)  # type: ignore[no-any-return]
 
 
-def _batches(chunks: list[pa.Array], max_chars: int | None, batch_size: int, advance: Callable[[int], object], first: int) -> Iterator[TextBatch]:
-    """The texts of arrays of strings, in batches that do not reach from one array to the next; `first` is the number of the first row."""
+def _portions(chunks: list[pa.Array], max_chars: int | None, limits: BatchLimits, advance: Callable[[int], object], first: int) -> Iterator[Portion]:
+    """The texts of arrays of strings, in portions that each lie within a block of one array; `first` is the number of the first row."""
     for chunk in chunks:
-        for begin in range(0, len(chunk), max(_BLOCK, batch_size)):
-            block = chunk.slice(begin, max(_BLOCK, batch_size))
+        for begin in range(0, len(chunk), _BLOCK):
+            block = chunk.slice(begin, _BLOCK)
             _validate(block, f"rows {first} to {first + len(block) - 1}")
-            for batch in column_batches(*_parts(block), max_chars, batch_size):
-                yield batch
-                advance(len(batch))
+            for portion in column_portions(*_parts(block), max_chars, limits):
+                yield portion
+                advance(len(portion))
             first += len(block)
 
 

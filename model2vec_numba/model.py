@@ -17,14 +17,15 @@ from tokenizers import Tokenizer
 
 from model2vec_numba.arrow import StringColumn, column_of_strings, find_string_column
 from model2vec_numba.checks import checked_count
+from model2vec_numba.crew import share_out
 from model2vec_numba.errors import ModelFormatError, ModelNotFoundError
 from model2vec_numba.extras import require
 from model2vec_numba.files.hub import fetch
 from model2vec_numba.files.origin import DEFAULT_MODEL, Origin, digest_of
 from model2vec_numba.files.reading import ModelFiles, read_bytes
 from model2vec_numba.pooling import make_table, pool, rows
-from model2vec_numba.text import TextBatch, batches, check_sentences, flatten_one
-from model2vec_numba.threads import get_num_threads, made_ahead, threads_of_call
+from model2vec_numba.text import BatchLimits, Portion, check_sentences, flatten_one, portions
+from model2vec_numba.threads import get_num_threads, threads_of_call
 from model2vec_numba.tokenization import TokenBatch, choose_backend, parse_tokenizer
 
 if TYPE_CHECKING:
@@ -34,6 +35,16 @@ __all__ = ["StaticModel"]
 
 DEFAULT_MAX_LENGTH = 512
 _BATCH_SIZE = 1024
+
+# What threads share out they take in batches. So many to a thread leave none without work for long; but a batch of fewer texts or bytes is not
+# worth a turn, which takes 50 us. The vectors of a batch fill two huge pages: two threads that are the first to write to one both clear all of
+# its 2 MB, and with batches of half a page two threads were 1.65 times as fast as one, not 1.9 times.
+_BATCHES_PER_THREAD = 4
+_FEWEST_TEXTS = 512
+_FEWEST_BYTES = 1 << 19
+_VECTORS_BYTES = 1 << 22
+# All threads work on a longer text together, if the tokeniser can.
+_LARGE_BYTES = 1 << 20
 
 Model = TypeVar("Model", bound="StaticModel")
 
@@ -221,7 +232,8 @@ class StaticModel:
             sentences: a string, or an iterable of strings: a list, a generator, a NumPy array, a pandas or Polars series, … What holds its
                 strings as Arrow does is read from there when pyarrow is installed, without a Python object for each.
             max_length: the number of tokens of a text that count; ``None``: all of them. Not given: the model's.
-            batch_size: the most sentences to work on at a time. The result does not depend on it.
+            batch_size: the number of sentences to work on at a time; where threads share many out, they may take more. The result does not
+                depend on it.
             normalize: whether to divide each vector by its L2 norm. ``None``: as the model does.
             show_progress_bar: show one on standard error (needs `tqdm`).
             num_threads: the most threads to use. ``None``: see `set_num_threads`. The result does not depend on it.
@@ -250,8 +262,8 @@ class StaticModel:
         max_tokens, max_chars = self._limits(self._length(max_length))
         out = np.empty((len(texts), self.dim), np.float32)
         with threads_of_call(num_threads), _progress(len(texts), show_progress_bar) as advance:
-            flattened = _flattened(texts, max_chars, batch_size)
-            self._encode_batches(_advancing(flattened, advance), max_tokens, normalize, out)
+            taken = portions(texts, max_chars, _shared_limits(batch_size, out))
+            self._encode_portions(_advancing(taken, advance), max_tokens, normalize, out)
         return out
 
     def encode_arrow(
@@ -301,24 +313,28 @@ class StaticModel:
         max_tokens, max_chars = self._limits(self._length(max_length))
         out = np.empty((len(column), self.dim), dtype)
 
-        def encode(texts: Iterator[TextBatch], rows: NDArray[Any]) -> None:
-            self._encode_batches(texts, max_tokens, normalize, rows)
+        def encode(texts: Iterator[Portion], rows: NDArray[Any]) -> None:
+            self._encode_portions(texts, max_tokens, normalize, rows)
 
         with _progress(len(column), show_progress_bar) as advance:
-            column.encode(encode, max_chars, _checked_batch_size(batch_size), advance, out)
+            column.encode(encode, max_chars, _shared_limits(_checked_batch_size(batch_size), out), advance, out)
         return out
 
-    def _encode_batches(self, texts: Iterator[TextBatch], max_tokens: int | None, normalize: bool | None, out: NDArray[Any]) -> None:
-        """Tokenise and pool batches as they come, each into the next rows of `out`, float32 or float16 of shape (texts, dim)."""
+    def _encode_portions(self, texts: Iterator[Portion], max_tokens: int | None, normalize: bool | None, out: NDArray[Any]) -> None:
+        """Flatten, tokenise and pool portions, each into the next rows of `out`, float32 or float16 of shape (texts, dim)."""
         divide = self.normalize if normalize is None else normalize
-        done = 0
-        for batch in texts:
-            rows = out[done : done + len(batch)]
+
+        def encode(portion_and_rows: tuple[Portion, NDArray[Any]]) -> None:
+            portion, rows = portion_and_rows
             vectors = rows if out.dtype == np.float32 else np.empty(rows.shape, np.float32)
-            pool(self._table, self._backend.tokenize(batch, max_tokens), divide, vectors)
+            pool(self._table, self._backend.tokenize(portion.flatten(), max_tokens), divide, vectors)
             if vectors is not rows:
                 rows[:] = vectors
-            done += len(batch)
+
+        def is_large(portion_and_rows: tuple[Portion, NDArray[Any]]) -> bool:
+            return portion_and_rows[0].size > _LARGE_BYTES and self._backend.divides_texts
+
+        share_out(_with_rows(texts, out), encode, is_large)
 
     def _encode_one(self, sentence: str, max_length: int | None, normalize: bool) -> NDArray[np.float32]:
         """The vector of a single sentence, float32 of shape (dim,), without what only batches need: that took four times as long."""
@@ -393,8 +409,8 @@ class StaticModel:
         """Flatten and tokenise sentences batch by batch."""
         max_tokens, max_chars = self._limits(max_length)
         with _progress(len(sentences), show_progress_bar) as advance:
-            for texts in _advancing(_flattened(sentences, max_chars, batch_size), advance):
-                yield self._backend.tokenize(texts, max_tokens)
+            for texts in _advancing(portions(sentences, max_chars, BatchLimits(_checked_batch_size(batch_size))), advance):
+                yield self._backend.tokenize(texts.flatten(), max_tokens)
 
     def _limits(self, max_length: int | None) -> tuple[int | None, int | None]:
         """The numbers of tokens and of characters that count."""
@@ -466,7 +482,7 @@ class StaticModel:
 
     @property
     def tokenizer_backend(self) -> str:
-        """What tokenises: ``"tokenizers"`` for the library, ``"wordpiece"``, ``"unigram"``, ``"bpe"`` or ``"wordlevel"`` for what is compiled here."""
+        """What tokenises: ``"tokenizers"`` is the library; ``"wordpiece"``, ``"unigram"``, ``"bpe"`` and ``"wordlevel"`` are compiled."""
         return self._backend.name
 
     @property
@@ -556,11 +572,23 @@ def _checked_batch_size(value: int) -> int:
     return checked_count(value, "batch_size", "an integer of 1 or more")
 
 
-def _flattened(sentences: Sequence[str], max_chars: int | None, batch_size: int) -> Iterator[TextBatch]:
-    """The batches of sentences, each made while the one before it is worked on, if there are threads for that."""
-    batch_size = _checked_batch_size(batch_size)
-    flattened = batches(sentences, max_chars, batch_size)
-    return made_ahead(flattened) if len(sentences) > batch_size and get_num_threads() > 1 else flattened
+def _shared_limits(batch_size: int, out: NDArray[Any]) -> BatchLimits:
+    """The limits of the batches that make up the rows of `out`, shape (texts, dim), for threads to share out, if there are several."""
+    threads = get_num_threads()
+    if threads == 1:
+        return BatchLimits(batch_size)
+    share = -(-len(out) // (_BATCHES_PER_THREAD * threads))
+    return BatchLimits(max(_FEWEST_TEXTS, min(share, max(batch_size, _VECTORS_BYTES // (out.shape[1] * out.itemsize)))), _FEWEST_BYTES)
+
+
+def _with_rows(texts: Iterator[Portion], out: NDArray[Any]) -> Iterator[tuple[Portion, NDArray[Any]]]:
+    """Each portion with the rows of `out`, shape (texts, dim), that are its texts'."""
+    done = 0
+    for portion in texts:
+        yield portion, out[done : done + len(portion)]
+        done += len(portion)
+    if done != len(out):
+        raise RuntimeError(f"sentences changed while it was encoded: of {len(out)} sentences, {done} are left")
 
 
 @contextmanager
@@ -574,8 +602,8 @@ def _progress(total: int, show: bool) -> Iterator[Callable[[int], object]]:
         yield bar.update
 
 
-def _advancing(texts: Iterator[TextBatch], advance: Callable[[int], object]) -> Iterator[TextBatch]:
-    """The same batches; `advance` is told of each when the next is asked for."""
-    for batch in texts:
-        yield batch
-        advance(len(batch))
+def _advancing(texts: Iterator[Portion], advance: Callable[[int], object]) -> Iterator[Portion]:
+    """The same portions; `advance` is told of each when the next is asked for."""
+    for portion in texts:
+        yield portion
+        advance(len(portion))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +13,16 @@ from numpy.typing import NDArray
 from model2vec_numba.compiled import compiled
 from model2vec_numba.strings import SLACK, most_utf8, write_utf8
 
-__all__ = ["TextBatch", "batches", "check_sentences", "column_batches", "flatten", "flatten_one"]
+__all__ = ["BatchLimits", "Portion", "TextBatch", "check_sentences", "column_portions", "flatten", "flatten_one", "portions"]
 
-_BATCH_BYTES = 1 << 20
 _ALL_CHARS = 1 << 62
+
+
+class BatchLimits(NamedTuple):
+    """The most texts to a batch, and the number of bytes that their UTF-8 surely does not exceed, unless one alone does."""
+
+    texts: int
+    size: int = 1 << 20
 
 
 @dataclass(slots=True, eq=False)
@@ -35,6 +43,24 @@ class TextBatch:
     def text(self, index: int) -> str:
         """Text ``index`` as a Python string."""
         return self.data[self.offsets[index] : self.offsets[index + 1]].tobytes().decode("utf-8")
+
+
+@dataclass(slots=True, eq=False)
+class Portion:
+    """Texts for a batch, which is made when their turn has come, by whoever works on it.
+
+    Attributes:
+        count: the number of texts.
+        size: the most bytes that their UTF-8 can have.
+        flatten: makes the batch; raises a `ValueError` as the function `flatten` does.
+    """
+
+    count: int
+    size: int
+    flatten: Callable[[], TextBatch]
+
+    def __len__(self) -> int:
+        return self.count
 
 
 def check_sentences(sentences: Iterable[str]) -> Sequence[str]:
@@ -60,36 +86,35 @@ def _not_a_string(position: int, culprit: object) -> TypeError:
     return TypeError(f"sentences[{position}] must be a str, not {type(culprit).__name__}: {culprit!r:.80}")
 
 
-def batches(sentences: Sequence[str], max_chars: int | None, batch_size: int) -> Iterator[TextBatch]:
-    """Flatten sentences, each cut to its first `max_chars` code points (``None``: not cut), batch by batch and in order.
+def portions(sentences: Sequence[str], max_chars: int | None, limits: BatchLimits) -> Iterator[Portion]:
+    """Portion out sentences, each cut to its first `max_chars` code points (``None``: not cut), in order.
 
-    A batch has at most `batch_size` sentences, and no more of them than surely make less than about a megabyte, unless one alone is longer. The
-    bound on the text keeps the working set small and the time between two batches short, however long the documents are.
+    The limit of bytes keeps the working set small and the time between two batches short, however long the documents are.
 
     Raises:
-        ValueError: as for `flatten`.
+        TypeError: the sentences have been changed since they were checked, and one is not a ``str``; its position is named.
     """
-    for first in range(0, len(sentences), batch_size):
-        strings = _Strings(sentences[first : first + batch_size], first, max_chars)
-        for begin, end in _within_budget(strings.sizes):
-            yield strings.flatten(begin, end)
+    for first in range(0, len(sentences), limits.texts):
+        strings = _Strings(sentences[first : first + limits.texts], first, max_chars)
+        for begin, end in _within(limits.size, strings.sizes):
+            yield Portion(end - begin, int(strings.sizes[begin:end].sum()), partial(strings.flatten, begin, end))
 
 
-def column_batches(
+def column_portions(
     data: NDArray[np.uint8],
     offsets: NDArray[np.int64],
     valid: NDArray[np.bool_] | None,
     max_chars: int | None,
-    batch_size: int,
-) -> Iterator[TextBatch]:
-    """Flatten a column that has Arrow's layout, batch by batch as `batches` does. Nothing is copied where nothing is left out.
+    limits: BatchLimits,
+) -> Iterator[Portion]:
+    """Portion out a column that has Arrow's layout, as `portions` does. Nothing is copied where nothing is left out.
 
     Args:
         data: uint8, read-only.
         offsets: int64, shape (n + 1,): text ``i`` is ``data[offsets[i]:offsets[i + 1]]``, which is valid UTF-8 where text ``i`` is valid.
         valid: bool, shape (n,): which texts are not null; ``None``: all. A null is an empty text, whatever lies in its place.
         max_chars: number of code points to keep of each; ``None`` keeps all.
-        batch_size: the most texts to a batch.
+        limits: of a batch.
     """
     full = np.diff(offsets)
     kept = full if valid is None else np.where(valid, full, 0)
@@ -97,27 +122,31 @@ def column_batches(
     if max_chars is not None and len(kept) and kept.max() > max_chars:
         kept = kept.copy()
         _cut(data, offsets, max_chars, kept)
-    for first in range(0, len(kept), batch_size):
-        for done, stop in _within_budget(kept[first : first + batch_size]):
-            start, end = first + done, first + stop
-            ends = np.zeros(stop - done + 1, np.int64)
-            np.cumsum(kept[start:end], out=ends[1:])
-            begin = offsets[start]
-            if ends[-1] == offsets[end] - begin:
-                yield TextBatch(data[begin : begin + ends[-1]], ends)
-            else:
-                gathered = np.empty(ends[-1], np.uint8)
-                _gather(data, offsets[start:end], ends, gathered)
-                gathered.flags.writeable = False
-                yield TextBatch(gathered, ends)
+    for first in range(0, len(kept), limits.texts):
+        for done, stop in _within(limits.size, kept[first : first + limits.texts]):
+            begin, end = first + done, first + stop
+            yield Portion(end - begin, int(kept[begin:end].sum()), partial(_flatten_column, data, offsets[begin : end + 1], kept[begin:end]))
 
 
-def _within_budget(lengths: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """Split texts of at most these lengths into runs of about a megabyte, or of a single text that is longer."""
+def _flatten_column(data: NDArray[np.uint8], offsets: NDArray[np.int64], kept: NDArray[np.int64]) -> TextBatch:
+    """The first ``kept[i]`` bytes of each text of a column, ``data[offsets[i]:offsets[i + 1]]``."""
+    ends = np.zeros(len(kept) + 1, np.int64)
+    np.cumsum(kept, out=ends[1:])
+    begin = offsets[0]
+    if ends[-1] == offsets[-1] - begin:
+        return TextBatch(data[begin : begin + ends[-1]], ends)
+    gathered = np.empty(ends[-1], np.uint8)
+    _gather(data, offsets[:-1], ends, gathered)
+    gathered.flags.writeable = False
+    return TextBatch(gathered, ends)
+
+
+def _within(size: int, lengths: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Split texts of at most these lengths into runs of no more than so many bytes, or of a single text that is longer."""
     ends = np.cumsum(lengths)
     done = 0
     while done < len(lengths):
-        budget = _BATCH_BYTES + (int(ends[done - 1]) if done else 0)
+        budget = size + (int(ends[done - 1]) if done else 0)
         stop = max(done + 1, int(np.searchsorted(ends, budget, side="right")))
         yield done, stop
         done = stop

@@ -1,4 +1,4 @@
-"""Who may run a parallel kernel, by how many threads, and how its work is split.
+"""How many threads work, who may run a parallel kernel, and how its work is split. For who works on which batch see `crew`.
 
 numba's threading layers are not all safe: `workqueue` aborts the process when two Python threads are in parallel kernels at once, and GNU OpenMP
 kills a forked child that enters one after its parent did. So one parallel kernel runs at a time in the process; whoever comes meanwhile, and
@@ -11,10 +11,9 @@ import functools
 import os
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numba
 import numpy as np
@@ -26,39 +25,45 @@ from numpy.typing import NDArray
 
 from model2vec_numba.checks import checked_count
 
-__all__ = ["claim", "get_num_threads", "made_ahead", "segments", "set_num_threads", "threads", "threads_of_call"]
-
-Item = TypeVar("Item")
+__all__ = ["claim", "crew_turn", "get_num_threads", "segments", "set_num_threads", "threads", "threads_of_call"]
 
 # Segments to a thread: with several, a thread that is held up leaves the rest to the others.
-_SEGMENTS_PER_THREAD = 4
+_SEGMENTS_PER_THREAD = 8
 
 
-class _Turn:
-    """The right to run a parallel kernel."""
+class _Turns:
+    """The right to run a parallel kernel, and the right to have a crew of threads."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.kernel = threading.Lock()
+        self.crew = threading.Lock()
         self.forked = False
 
     def after_fork(self) -> None:
-        """In a forked child: a lock that a thread of the parent held would stay locked, and parallel kernels are over."""
-        self.lock = threading.Lock()
+        """In a forked child: a lock that a thread of the parent held would stay locked, and work is serial from now on."""
+        self.__init__()  # type: ignore[misc]
         self.forked = True
 
 
+class _Call(threading.local):
+    """The call that a Python thread is in: the number of threads that was asked for, and whether it has the right to a crew."""
+
+    count: int | None = None
+    in_crew = False
+
+
 class _Settings:
-    """The numbers of threads that were asked for: for the process, and for the call that a Python thread is in."""
+    """The numbers of threads that were asked for: for the process, and for each call."""
 
     def __init__(self) -> None:
         self.process: int | None = None
-        self.call = threading.local()
+        self.call = _Call()
 
 
-_turn = _Turn()
+_turns = _Turns()
 _settings = _Settings()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_turn.after_fork)
+    os.register_at_fork(after_in_child=_turns.after_fork)
 
 
 @functools.cache
@@ -102,9 +107,9 @@ def set_num_threads(count: int | None) -> None:
 
 def get_num_threads() -> int:
     """The number of threads that a call uses for work that is worth them."""
-    if _turn.forked:
+    if _turns.forked:
         return 1
-    count: int = getattr(_settings.call, "count", None) or _settings.process or min(_environment_limit(), numba.get_num_threads())
+    count: int = _settings.call.count or _settings.process or min(_environment_limit(), numba.get_num_threads())
     return min(count, int(config.NUMBA_NUM_THREADS))
 
 
@@ -115,11 +120,30 @@ def threads_of_call(count: int | None) -> Iterator[None]:
     Raises:
         ValueError: `count` is less than 1.
     """
+    before = _settings.call.count
     _settings.call.count = None if count is None else checked_count(count, "num_threads", "None or an integer of 1 or more")
     try:
         yield
     finally:
-        _settings.call.count = None
+        _settings.call.count = before
+
+
+@contextmanager
+def crew_turn(member: bool) -> Iterator[bool]:
+    """Within the `with` block, be of the crew: say whether that goes. One crew works at a time, of which the first takes the turn for all.
+
+    Whoever comes meanwhile works alone: numba's threads and a crew's would be in each other's way.
+    """
+    if not (member or _turns.crew.acquire(blocking=False)):
+        yield False
+        return
+    _settings.call.in_crew = True
+    try:
+        yield True
+    finally:
+        _settings.call.in_crew = False
+        if not member:
+            _turns.crew.release()
 
 
 class _Threads:
@@ -144,9 +168,11 @@ _ALONE = _Threads(1)
 
 def threads(work: int, enough: int) -> _Threads:
     """Within ``with threads(...) as count``: the number to use for `work` units of work, of which `enough` are worth a thread's start."""
-    if work < enough or (count := get_num_threads()) == 1 or not _turn.lock.acquire(blocking=False):
+    if work < enough or (count := get_num_threads()) == 1:
         return _ALONE
-    return _Threads(count, _turn.lock)
+    if (_turns.crew.locked() and not _settings.call.in_crew) or not _turns.kernel.acquire(blocking=False):
+        return _ALONE
+    return _Threads(count, _turns.kernel)
 
 
 def segments(offsets: NDArray[np.int64], count: int) -> NDArray[np.int64]:
@@ -171,12 +197,3 @@ def claim(_typing_context: Any, counter: Any) -> Any:
         return builder.atomic_rmw("add", data, ir.Constant(ir.IntType(64), 1), "monotonic")
 
     return types.int64(counter), generate
-
-
-def made_ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """The same items, each made by another thread while the caller works on the one before it."""
-    with ThreadPoolExecutor(1) as pool:
-        following = pool.submit(next, items, None)
-        while (item := following.result()) is not None:
-            following = pool.submit(next, items, None)
-            yield item

@@ -14,7 +14,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_to
 
 from model2vec_numba.cache import counts
 from model2vec_numba.model import StaticModel
-from model2vec_numba.text import column_batches
+from model2vec_numba.text import BatchLimits, column_portions
 
 __all__ = ["Warmed", "warmup"]
 
@@ -144,9 +144,10 @@ def _use(model: StaticModel) -> None:
     for text in _TEXTS:
         model.encode(text)
     model.encode(_TEXTS)
-    model.encode(_TEXTS * _MANY, batch_size=len(_TEXTS) * _MANY)
+    # Long enough for parallel kernels.
+    model.encode([" ".join(_TEXTS * _MANY)], max_length=None)
     model.encode_as_sequence(_TEXTS)
     # A column of Arrow's, with a text that is cut and one that is left out.
     column = np.frombuffer(b"abcdef", np.uint8), np.array([0, 3, 6], np.int64), np.array([True, False])
-    for texts in column_batches(*column, max_chars=2, batch_size=2):
-        model._backend.tokenize(texts, None)
+    for portion in column_portions(*column, max_chars=2, limits=BatchLimits(2)):
+        model._backend.tokenize(portion.flatten(), None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from pydoc_data.topics import topics
 from typing import Any, NamedTuple
@@ -16,12 +16,15 @@ from numpy.typing import NDArray
 from safetensors.numpy import save as safetensors_bytes
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
+from model2vec_numba.text import Portion, TextBatch
+
 __all__ = [
     "DTYPES",
     "EDGE_TEXTS",
     "KINDS",
     "LAYOUTS",
     "ModelBytes",
+    "batches",
     "corpus",
     "model_bytes",
     "new_tokenizer",
@@ -58,6 +61,16 @@ EDGE_TEXTS = (
     "\u0e20\u0e32\u0e29\u0e32\u0e44\u0e17\u0e22 \u0939\u093f\u0928\u094d\u0926\u0940",
     "##ing ##s \u2581the \u0120the \u010a",
 )
+
+
+def batches(portions: Iterable[Portion]) -> list[TextBatch]:
+    """The batches that portions make, each as large as it was said to be."""
+    made = []
+    for portion in portions:
+        made.append(portion.flatten())
+        assert len(made[-1]) == len(portion)
+        assert len(made[-1].data) <= portion.size
+    return made
 
 
 def _names(language: str) -> list[str]:

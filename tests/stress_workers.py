@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from model2vec_numba import StaticModel
 
 THREADS = 16
+# So many times the texts of a part are batches for a crew of threads.
+MANY = 24
 _OTHERS = ["\u4f60\u597d\uff0c\u4e16\u754c\u3002", "Gr\u00fc\u00dfe aus K\u00f6ln [MASK]", "\u041f\u0440\u0438\u0432\u0435\u0442", "", "x" * 300]
 
 
@@ -52,6 +54,9 @@ def threads(layer: str, seconds: str) -> dict[str, Any]:
 
     model = load()
     expected = {part: serially(model, texts_of(part)) for part in range(THREADS)}
+    document = "\n".join(texts_of(0)) * 60
+    assert len(document) > 1 << 20
+    document_vector = model.encode(document, max_length=None, num_threads=1)
     start, calls, wrong = threading.Barrier(THREADS), [0] * THREADS, [0] * THREADS
 
     def work(part: int) -> None:
@@ -59,9 +64,13 @@ def threads(layer: str, seconds: str) -> dict[str, Any]:
         start.wait()
         end = time.monotonic() + float(seconds)
         while time.monotonic() < end:
-            found = model.encode(texts) if calls[part] % 3 else serially(model, texts)
+            how = calls[part] % 4
+            found = serially(model, texts) if how == 0 else model.encode(texts if how == 1 else texts * MANY)
             calls[part] += 1
-            wrong[part] += not np.array_equal(found, expected[part])
+            wrong[part] += not (found.reshape(-1, *expected[part].shape) == expected[part]).all()
+            if how == 3 and part % 4 == 0:
+                # Longer than a batch may be, among others.
+                wrong[part] += not np.array_equal(model.encode([*texts, document] * 9, max_length=None)[len(texts)], document_vector)
 
     workers = [threading.Thread(target=work, args=(part,)) for part in range(THREADS)]
     for worker in workers:
@@ -101,17 +110,20 @@ def fork(layer: str) -> dict[str, Any]:
     import numba
 
     model = load()
+    texts = texts_of(0) * MANY
     expected = model.encode(texts_of(0))
     assert numba.threading_layer() == layer
 
     def check() -> bool:
-        return np.array_equal(model.encode(texts_of(0)), expected)
+        found = model.encode(texts).reshape(MANY, *expected.shape)
+        return bool((found == expected).all()) and np.array_equal(model.encode(texts_of(0)), expected)
 
     # While another thread encodes, too.
     stop = threading.Event()
 
     def keep_encoding() -> None:
         while not stop.is_set():
+            model.encode(texts_of(1) * MANY)
             model.encode(texts_of(1))
 
     thread = threading.Thread(target=keep_encoding)

@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import batches
 from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from model2vec_numba import StaticModel
 from model2vec_numba import arrow as arrow_module
-from model2vec_numba import text as text_module
 from model2vec_numba.arrow import column_of_strings
-from model2vec_numba.text import TextBatch, column_batches
+from model2vec_numba.text import BatchLimits, TextBatch, column_portions
 
 pa = pytest.importorskip("pyarrow")
 
@@ -161,16 +161,14 @@ def test_a_dictionary_is_encoded_once(make_model: Callable[..., StaticModel], mo
 @given(optional_texts, st.integers(0, 3), st.booleans(), st.none() | st.integers(1, 9), st.integers(1, 14), st.integers(1, 40))
 @example(["", "", None], 0, False, None, 2, 5)
 @example(["\u00e9" * 5, "abc", None, "\U0001f600\U0001f600"], 1, True, 1, 10, 30)
-def test_column_batches(texts: list[str | None], skip: int, garbage: bool, max_chars: int | None, batch_size: int, budget: int) -> None:
+def test_column_portions(texts: list[str | None], skip: int, garbage: bool, max_chars: int | None, batch_size: int, budget: int) -> None:
     """Against slices of strings: whatever lies before, behind and under nulls."""
     stored = [(b"\xff!" if garbage else b"") if text is None else text.encode() for text in texts]
     data = np.frombuffer(b"".join([b"\x80before", *stored, b"behind"]), np.uint8)
     offsets = 7 + np.cumsum([0, *map(len, stored)]).astype(np.int64)
     valid = np.array([text is not None for text in texts], bool)
     skip = min(skip, len(texts))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(text_module, "_BATCH_BYTES", budget)
-        made = list(column_batches(data, offsets[skip:], None if valid.all() else valid[skip:], max_chars, batch_size))
+    made = batches(column_portions(data, offsets[skip:], None if valid.all() else valid[skip:], max_chars, BatchLimits(batch_size, budget)))
     kept = [(text or "")[:max_chars] for text in texts[skip:]]
     assert [batch.text(i) for batch in made for i in range(len(batch))] == kept
     for batch in made:

@@ -9,11 +9,11 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
+from helpers import batches
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from model2vec_numba import text as text_module
-from model2vec_numba.text import TextBatch, batches, check_sentences, flatten, flatten_one
+from model2vec_numba.text import BatchLimits, TextBatch, check_sentences, flatten, flatten_one, portions
 
 # Hypothesis's text has no surrogates; these characters make all lengths of UTF-8 likely.
 characters = st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("a\x00\x7f\x80\u07ff\u0800\uffff\U00010000\U0010ffff"))
@@ -46,9 +46,7 @@ def test_flatten(sentences: list[str]) -> None:
     st.integers(1, 40),
 )
 def test_batches(sentences: list[str], max_chars: int | None, batch_size: int, budget: int) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(text_module, "_BATCH_BYTES", budget)
-        found = list(batches(sentences, max_chars, batch_size))
+    found = batches(portions(sentences, max_chars, BatchLimits(batch_size, budget)))
     kept = [sentence[:max_chars] for sentence in sentences]
     assert [part for batch in found for part in parts(batch)] == [sentence.encode() for sentence in kept]
     for batch in found:
@@ -59,13 +57,13 @@ def test_batches(sentences: list[str], max_chars: int | None, batch_size: int, b
 
 def test_a_huge_batch_is_split() -> None:
     long = "0123456789" * 30_000
-    found = list(batches([long] * 20 + ["short"] * 5 + [long * 10], None, 1000))
+    found = batches(portions([long] * 20 + ["short"] * 5 + [long * 10], None, BatchLimits(1000)))
     assert len(found) > 5
     assert sum(map(len, found)) == 26
     assert max(len(batch.data) for batch in found[:-1]) <= 1_500_000
     assert parts(found[-1])[-1] == (long * 10).encode()
     # What is cut off does not count.
-    assert len(list(batches([long] * 20, 10, 1000))) == 1
+    assert len(list(portions([long] * 20, 10, BatchLimits(1000)))) == 1
 
 
 # Around the numbers of characters that compiled code handles at a time.
@@ -81,7 +79,7 @@ def test_one_other_character_anywhere(character: str) -> None:
     assert parts(batch) == [sentence.encode() for sentence in sentences]
     assert not batch.data.flags.writeable
     for max_chars in (1, 15, 16, 17, 40):
-        (cut,) = batches(sentences[-60:], max_chars, 1000)
+        (cut,) = batches(portions(sentences[-60:], max_chars, BatchLimits(1000)))
         assert parts(cut) == [sentence[:max_chars].encode() for sentence in sentences[-60:]]
 
 
@@ -138,30 +136,30 @@ def test_what_only_says_that_it_is_a_string(make: Callable[[], Any]) -> None:
 
 def test_a_list_that_changes_after_it_was_checked() -> None:
     sentences = ["fine"] * 4
-    made = batches(check_sentences(sentences), None, 2)
+    made = portions(check_sentences(sentences), None, BatchLimits(2))
     next(made)
     sentences[3] = b"bytes"  # type: ignore[call-overload]
     with pytest.raises(TypeError, match=r"sentences\[3\] must be a str, not bytes"):
         next(made)
     sentences[3] = "fine"
-    made = batches(sentences, None, 2)
+    made = portions(sentences, None, BatchLimits(2))
     next(made)
     del sentences[2:]
     assert sum(map(len, made)) == 0
 
 
-def test_batches_are_made_when_they_are_asked_for() -> None:
-    made = batches(["fine", "fine", "bad \ud800"], None, 2)
-    assert len(next(made)) == 2
+def test_portions_are_flattened_when_they_are_asked_to() -> None:
+    good, bad = portions(["fine", "fine", "bad \ud800"], None, BatchLimits(2))
+    assert parts(good.flatten()) == [b"fine"] * 2
     with pytest.raises(ValueError, match=r"sentences\[2\]"):
-        next(made)
+        bad.flatten()
 
 
 @given(sentence_lists, sentence_lists, st.text(characters, max_size=5), st.integers(0xD800, 0xDFFF), st.text(characters, max_size=5))
 def test_surrogates_are_named(before: list[str], after: list[str], head: str, surrogate: int, tail: str) -> None:
     sentences = [*before, head + chr(surrogate) + tail, *after]
     with pytest.raises(ValueError, match="surrogate") as raised:
-        list(batches(sentences, None, 5))
+        batches(portions(sentences, None, BatchLimits(5)))
     assert not isinstance(raised.value, UnicodeError)
     message = str(raised.value)
     assert f"sentences[{len(before)}]" in message
@@ -170,7 +168,7 @@ def test_surrogates_are_named(before: list[str], after: list[str], head: str, su
 
 
 def test_surrogates_past_the_cut_are_not_read() -> None:
-    (batch,) = batches(["ab\udc80", "c"], 2, 1024)
+    (batch,) = batches(portions(["ab\udc80", "c"], 2, BatchLimits(1024)))
     assert parts(batch) == [b"ab", b"c"]
 
 

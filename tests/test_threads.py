@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +15,8 @@ import pytest
 from numba import config, njit, prange
 
 import model2vec_numba
-from model2vec_numba import StaticModel
-from model2vec_numba.threads import _container_limit, claim, get_num_threads, made_ahead, threads, threads_of_call
+from model2vec_numba import StaticModel, crew
+from model2vec_numba.threads import _container_limit, claim, get_num_threads, threads, threads_of_call
 
 
 @pytest.fixture
@@ -134,19 +136,165 @@ def test_long_documents(dtype: str, weights: bool, make_model: Callable[..., Sta
     np.testing.assert_allclose(together[0], mean / np.linalg.norm(mean), atol=2e-6)
 
 
-def test_made_ahead() -> None:
-    assert list(made_ahead(iter("abc"))) == ["a", "b", "c"]
-    assert list(made_ahead(iter(()))) == []
+@pytest.fixture
+def two_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine of two processors or more, for what starts Python's threads, not numba's."""
+    monkeypatch.setattr(crew, "get_num_threads", lambda: 2)
 
-    def failing() -> Iterator[int]:
-        yield 1
-        raise ValueError("no more")
 
-    found = made_ahead(failing())
-    assert next(found) == 1
-    with pytest.raises(ValueError, match="no more"):
-        next(found)
-    # Whoever stops early leaves no thread behind.
-    unfinished = made_ahead(iter(range(100)))
-    assert next(unfinished) == 0
-    unfinished.close()  # type: ignore[attr-defined]
+def share_out_all(items: Iterable[int], work: Callable[[int], object], is_large: Callable[[int], bool] = lambda _: False) -> None:
+    crew.share_out(iter(items), work, is_large)
+
+
+def no_thread_is_left() -> None:
+    """The crew's have no more to do but to end."""
+    for thread in threading.enumerate():
+        if thread.name.startswith("model2vec-numba"):
+            thread.join(10)
+            assert not thread.is_alive()
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_share_out() -> None:
+    """Every item is done once, by more than one thread, of which none is left behind."""
+    for count in (0, 1, 2, 3, 500):
+        done: list[int] = []
+        workers = set()
+
+        def work(item: int) -> None:
+            done.append(item)  # noqa: B023
+            workers.add(threading.current_thread())  # noqa: B023
+            time.sleep(0.001)
+
+        share_out_all(range(count), work)
+        assert sorted(done) == list(range(count))
+        assert len(workers) == min(count, 2)
+        no_thread_is_left()
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_large_items_come_last() -> None:
+    """One after the other, and with all threads."""
+    most = config.NUMBA_NUM_THREADS
+    for large in (range(0, 60, 5), range(60), [1], []):
+        done: list[tuple[int, int]] = []
+
+        def work(item: int) -> None:
+            with threads(10, 1) as count:
+                done.append((item, count))  # noqa: B023
+
+        share_out_all(range(60), work, lambda item: item in large)  # noqa: B023
+        small = 60 - len(large)
+        assert sorted(done[:small]) == [(item, 1) for item in range(60) if item not in large]
+        assert done[small:] == [(item, most) for item in large]
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize("large", [False, True])
+def test_the_first_error_is_raised(large: bool) -> None:
+    """Whichever thread met it, and whether in work, on a large item too, or when an item was asked for."""
+    started: list[int] = []
+
+    def work(item: int) -> None:
+        started.append(item)
+        if item >= 20:
+            # The later ones fail sooner.
+            time.sleep(0.02 if item == 20 else 0.005)
+            raise ValueError(f"item {item}")
+
+    with pytest.raises(ValueError, match="item 20"):
+        share_out_all(range(100), work, lambda item: large and item >= 20)
+    assert max(started) <= 21
+
+    def items() -> Iterator[int]:
+        yield from range(20)
+        time.sleep(0.01)
+        raise TypeError("no more")
+
+    with pytest.raises(TypeError, match="no more"):
+        share_out_all(items(), work)
+    no_thread_is_left()
+    # The right to a crew has been given back.
+    test_share_out()
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_one_crew_at_a_time() -> None:
+    """Who comes meanwhile works alone, without numba's threads too."""
+    workers = set()
+    counts = []
+
+    def inner(_: int) -> None:
+        workers.add(threading.current_thread())
+        with threads(10, 1) as count:
+            counts.append(count)
+
+    def outsider() -> None:
+        share_out_all(range(10), inner)
+
+    def outer(_: int) -> None:
+        thread = threading.Thread(target=outsider)
+        thread.start()
+        thread.join()
+
+    share_out_all(range(4), outer)
+    assert len(workers) == 4
+    assert counts == [1] * 40
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_a_system_without_threads_to_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    done: list[int] = []
+    share_out_all(range(10), done.append)
+    assert done == list(range(10))
+
+
+INTERRUPTED = """
+import os, signal, sys, threading, time
+from model2vec_numba import crew
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+crew.get_num_threads = lambda: 2
+main = threading.current_thread()
+started = []
+
+def work(item):
+    started.append(item)
+    if item == 5:
+        os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.02)
+
+def last(item):
+    # The caller has run out of items and waits.
+    if threading.current_thread() is main and item:
+        return
+    started.append(item)
+    time.sleep(0.2)
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.2)
+    started.append("done")
+
+for items, do in ((1000, work), (2, last)):
+    started.clear()
+    try:
+        crew.share_out(iter(range(items)), do, lambda item: False)
+    except KeyboardInterrupt:
+        assert len(started) < 20, started
+        assert "done" in started or items > 2
+        for thread in threading.enumerate():
+            if thread is not main:
+                thread.join(10)
+        assert threading.active_count() == 1
+    else:
+        sys.exit("not interrupted")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are different there")
+def test_interrupt() -> None:
+    """Ctrl-C ends the call, and no thread works on for it."""
+    subprocess.run([sys.executable, "-c", INTERRUPTED], check=True, timeout=60)

@@ -42,6 +42,10 @@ class TokenizerBackend(Protocol):
     def name(self) -> str:
         """What `model.tokenizer_backend` shows."""
 
+    @property
+    def divides_texts(self) -> bool:
+        """Whether a single long text, taken whole, is work for several threads."""
+
     def tokenize(self, texts: TextBatch, max_tokens: int | None) -> TokenBatch:
         """The ids of each text: unknown ids dropped, then cut to the first `max_tokens`.
 

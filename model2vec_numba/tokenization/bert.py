@@ -96,7 +96,7 @@ class BertBackend:
         self._normalized_added = [self._table.solid(token["content"]) for token in added if token["normalized"] and token["content"]]
         self._normalized_patterns = make_patterns(filter(None, self._normalized_added))
         # A text may be cut at a space, unless that can be within an added token.
-        self._divisible = byte_kinds[ord(" ")] == BYTE_SPACE and not any(" " in token["content"] or token["normalized"] for token in added)
+        self.divides_texts = byte_kinds[ord(" ")] == BYTE_SPACE and not any(" " in token["content"] or token["normalized"] for token in added)
         self._memos: list[NDArray[np.uint64]] = []
         # What every call hands to compiled code.
         self._tables = (
@@ -124,7 +124,7 @@ class BertBackend:
 
     def _tokenize(self, texts: TextBatch, max_tokens: int | None) -> tuple[TokenBatch, NDArray[np.uint8] | None]:
         """The tokens of the texts, and, if any are for the library, which: those of which the status is not 0."""
-        if max_tokens is not None or not self._divisible or len(texts.data) < 2 * _PART_BYTES:
+        if max_tokens is not None or not self.divides_texts or len(texts.data) < 2 * _PART_BYTES:
             return self._run(texts, _UNBOUNDED if max_tokens is None else max_tokens)
         # Long texts are done in parts, so that all threads can work on them.
         parts, firsts = _divide(texts)
@@ -181,12 +181,13 @@ def _divide(texts: TextBatch) -> tuple[TextBatch, NDArray[np.int64]]:
     Returns:
         The parts, and the number of the first part of each text, with that of all parts after them.
     """
-    cuts = [texts.offsets]
+    cuts = []
     for text in np.flatnonzero(np.diff(texts.offsets) > 2 * _PART_BYTES):
         for at in range(int(texts.offsets[text]) + _PART_BYTES, int(texts.offsets[text + 1]) - _PART_BYTES, _PART_BYTES):
-            spaces = np.flatnonzero(texts.data[at : at + _PART_BYTES // 2] == ord(" "))
-            cuts.append(at + spaces[:1])
-    offsets = np.sort(np.concatenate(cuts), kind="stable")
+            space = texts.data[at : at + _PART_BYTES // 2].tobytes().find(b" ")
+            if space >= 0:
+                cuts.append(at + space)
+    offsets = np.sort(np.concatenate([texts.offsets, np.array(cuts, np.int64)]), kind="stable")
     return TextBatch(texts.data, offsets), np.searchsorted(offsets, texts.offsets)
 
 

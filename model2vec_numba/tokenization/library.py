@@ -14,6 +14,7 @@ class LibraryBackend:
     """Tokenises through `tokenizers`; right for every `tokenizer.json` by definition."""
 
     name = "tokenizers"
+    divides_texts = False
 
     def __init__(self, spec: TokenizerSpec) -> None:
         self._spec = spec

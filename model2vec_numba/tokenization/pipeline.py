@@ -28,6 +28,8 @@ _PARALLEL_BYTES = 32768
 class PipelineBackend:
     """Normalisers, pre-tokenisers and a model, one after the other over a whole batch. Make one with `for_spec`."""
 
+    divides_texts = False
+
     @classmethod
     def for_spec(cls, spec: TokenizerSpec) -> PipelineBackend | None:
         """The backend for a tokenizer of which each stage is one that this package has; ``None`` for any other."""
