@@ -15,6 +15,8 @@ def checked_count(value: int, name: str, expected: str) -> int:
     Raises:
         ValueError: naming the argument, what was expected and what was found.
     """
+    if type(value) is int and value > 0:
+        return value
     try:
         number = 0 if isinstance(value, (bool, np.bool_)) else operator.index(value)
     except TypeError:

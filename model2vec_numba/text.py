@@ -160,7 +160,9 @@ def flatten_one(sentence: str, max_chars: int | None) -> TextBatch:
         encoded = kept.encode()
     except UnicodeEncodeError:
         return flatten([kept])
-    return TextBatch(np.frombuffer(encoded, np.uint8), np.array([0, len(encoded)], np.int64))
+    offsets = np.zeros(2, np.int64)
+    offsets[1] = len(encoded)
+    return TextBatch(np.frombuffer(encoded, np.uint8), offsets)
 
 
 def flatten(sentences: Iterable[str]) -> TextBatch:

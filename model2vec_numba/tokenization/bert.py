@@ -135,24 +135,22 @@ class BertBackend:
 
     def _run(self, texts: TextBatch, limit: int) -> tuple[TokenBatch, NDArray[np.uint8] | None]:
         """What `_tokenize` does, for texts as they are."""
-        size = int(texts.offsets[-1] - texts.offsets[0])
-        ids = np.empty(size, np.int32)
-        offsets = np.zeros(len(texts) + 1, np.int64)
+        data, begins, count = texts.data, texts.offsets, len(texts)
+        ids = np.empty(len(data), np.int32)
+        offsets = np.zeros(count + 1, np.int64)
         missing = np.zeros(PAGE_COUNT, np.uint8)
-        status = np.zeros(len(texts), np.uint8)
-        normalized_patterns = len(self._normalized_patterns.offsets) > 1
+        status = np.zeros(count, np.uint8)
         while True:
-            if normalized_patterns:
+            if self._normalized_added:
                 entries, pool = self._table.entries, self._table.pool
-                mark_normalized_patterns(texts.data, texts.offsets, entries, pool, *self._normalized_patterns, missing, status)
+                mark_normalized_patterns(data, begins, entries, pool, *self._normalized_patterns, missing, status)
             written = missing, status, offsets[1:], ids
-            with threads(size, _PARALLEL_BYTES) as count:
-                memos = self._take_memos(count)
-                if count == 1:
-                    undone = tokenize_texts(texts.data, texts.offsets, 0, len(texts), *self._tables, limit, memos[0], *written, 0)
+            with threads(len(data), _PARALLEL_BYTES) as workers:
+                memos = self._take_memos(workers)
+                if workers == 1:
+                    undone = tokenize_texts(data, begins, 0, count, *self._tables, limit, memos[0], *written, 0)
                 else:
-                    split = segments(texts.offsets, count)
-                    undone = tokenize_segments(texts.data, texts.offsets, split, count, *self._tables, limit, memos, *written)
+                    undone = tokenize_segments(data, begins, segments(begins, workers), workers, *self._tables, limit, memos, *written)
                 self._memos.append(memos)
             # The first texts in a new script find the tables without it, and are done again.
             if not undone or not self._table.learn(missing):
