@@ -123,7 +123,8 @@ def stress(session: nox.Session) -> None:
     """Threads and processes for half an hour or more: ``--seconds N`` each threading layer, ``--rounds N`` starts on an empty cache."""
     install(session, "test")
     session.install("joblib", "tbb")
-    options = ["--stress", "--seconds=60", "--rounds=50", *session.posargs]
+    # One test with all its rounds takes half an hour.
+    options = ["--stress", "--seconds=60", "--rounds=50", "--override-ini=faulthandler_timeout=7200", *session.posargs]
     # Without the path numba does not find the TBB that pip has installed.
     environment = {**numba_cache(session), "LD_LIBRARY_PATH": str(Path(session.virtualenv.location) / "lib")}
     session.run("pytest", "tests/test_concurrency.py", "tests/test_warmup.py", *options, env=environment)

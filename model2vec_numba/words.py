@@ -20,6 +20,7 @@ __all__ = [
     "alnum_length",
     "bytes_between",
     "characters_from",
+    "copy_bytes",
     "count_ones",
     "graphic_length",
     "letters_length",
@@ -234,3 +235,15 @@ def padded_word(data: NDArray[np.uint8], begin: int, length: int) -> np.uint64:
         for k in range(min(length, 8)):
             word |= np.uint64(data[begin + k]) << np.uint64(8 * k)
     return word
+
+
+@inner
+def copy_bytes(data: NDArray[np.uint8], begin: int, end: int, out: NDArray[np.uint8], at: int) -> int:
+    """Write ``data[begin:end]`` to `out` from `at` on, and anything to the seven places that follow; returns where the bytes end."""
+    if end + 8 <= len(data):
+        for k in range(0, end - begin, 8):
+            store_word(out, at + k, load_word(data, begin + k))
+    else:
+        for k in range(end - begin):
+            out[at + k] = data[begin + k]
+    return at + end - begin

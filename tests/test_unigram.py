@@ -23,7 +23,7 @@ from model2vec_numba.text import flatten
 from model2vec_numba.tokenization import choose_backend, parse_tokenizer
 from model2vec_numba.tokenization.json_numbers import library_numbers
 from model2vec_numba.tokenization.library import LibraryBackend
-from model2vec_numba.tokenization.models import unigram_kernel
+from model2vec_numba.tokenization.models import memo, unigram
 from model2vec_numba.tokenization.models.byte_trie import build_trie
 
 METASPACE = PRE_TOKENIZERS["Metaspace-always-True-\u2581"]
@@ -179,11 +179,19 @@ def test_truncation(max_tokens: int) -> None:
 
 def test_memo_that_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
     """More different words than the memo has room for, in one call and in several."""
-    case = PipelineCase(tokenizer_parts(trained_vocabulary(), None, WORDS))
-    words = [f"{a}{b}" for a in natural_texts()[3000:12_000:3] for b in range(20)]
-    for _ in range(2):
-        case.check([" ".join(words), *words[:500]])
-    assert len(words) * 3 > unigram_kernel.SLOTS
+    monkeypatch.setattr(memo, "_ROWS", 64)
+    texts = natural_texts()[::20]
+    for pre_tokenizer in (WORDS, WHOLE):
+        case = PipelineCase(tokenizer_parts(trained_vocabulary(), None, pre_tokenizer))
+        for _ in range(2):
+            case.check([" ".join(texts), *texts])
+
+
+def test_ids_that_the_memo_has_no_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    vocabulary = trained_vocabulary()
+    for most, name in ((len(vocabulary), "unigram"), (len(vocabulary) - 1, "tokenizers")):
+        monkeypatch.setattr(unigram, "MOST_MEMO_ID", most)
+        assert choose_backend(parse_tokenizer(json.dumps(tokenizer_parts(vocabulary, None, WORDS)), "test")).name == name
 
 
 def test_threads_share_a_model() -> None:

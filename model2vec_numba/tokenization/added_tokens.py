@@ -14,8 +14,13 @@ from numpy.typing import NDArray
 
 from model2vec_numba.compiled import compiled, inner
 from model2vec_numba.tokenization.stages import FALLBACK
+from model2vec_numba.words import BLOCK, bytes_between, trailing_zeros
 
 __all__ = ["Patterns", "holds_pattern", "make_patterns", "mark_patterns", "pattern_at"]
+
+
+# Looking for so many bytes one by one takes as long as looking each byte up.
+_FEW = 8
 
 
 class Patterns(NamedTuple):
@@ -51,10 +56,30 @@ def mark_patterns(
     status: NDArray[np.uint8],
 ) -> None:
     """Write `FALLBACK` to `status` for each text that holds one of the patterns."""
-    if len(offsets) > 1:
-        for text in range(len(text_offsets) - 1):
-            if holds_pattern(texts, text_offsets[text], text_offsets[text + 1], data, offsets, groups):
+    firsts = np.empty(256, np.uint8)
+    count = 0
+    for byte in range(256):
+        firsts[count] = byte
+        count += groups[byte + 1] > groups[byte]
+    i, end = text_offsets[0], text_offsets[-1]
+    text = 0
+    while count > 0 and i < end:
+        # A block at a time, as long as there are few bytes to look for.
+        found = np.uint64(1)
+        size = 1
+        if count <= _FEW and i + BLOCK <= end:
+            size = BLOCK
+            found = np.uint64(0)
+            for k in range(count):
+                found |= bytes_between(texts, i, firsts[k], firsts[k])
+        while found != 0:
+            at = i + trailing_zeros(found)
+            found &= found - np.uint64(1)
+            while text_offsets[text + 1] <= at:
+                text += 1
+            if pattern_at(texts, at, text_offsets[text + 1], data, offsets, groups):
                 status[text] = FALLBACK
+        i += size
 
 
 @inner

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from model2vec_numba.text import TextBatch, flatten
 from model2vec_numba.tokenization.backend import TokenBatch
 from model2vec_numba.tokenization.byte_level import CHARACTER_TO_BYTE, spelled_out
-from model2vec_numba.tokenization.models.bpe_tokenizing import MEMO_COLUMNS, tokenize_pieces
+from model2vec_numba.tokenization.models.bpe_tokenizing import tokenize_pieces
 from model2vec_numba.tokenization.models.bpe_vocabulary import build_bpe_vocabulary
+from model2vec_numba.tokenization.models.memo import MOST_MEMO_ID, Memos
+from model2vec_numba.tokenization.models.parts import find_neighbours
 from model2vec_numba.tokenization.models.vocabularies import has_members, run_kernel, token_ids
 from model2vec_numba.tokenization.spec import TokenizerSpec
 from model2vec_numba.tokenization.stages import PieceBatch
@@ -20,11 +22,8 @@ from model2vec_numba.tokenization.stages import PieceBatch
 __all__ = ["Bpe", "make_bpe"]
 
 _NONE = type(None)
-# About as much memory as the library's cache of 10,000 words takes, of which the system provides what is used.
-_MEMO_SLOTS = 1 << 15
-_MEMO_TEXT_BYTES = 1 << 21
-_MEMO_IDS = 1 << 18
-_NEIGHBOUR_SLOTS = 1 << 16
+# Half a megabyte for each thread, of which the system provides what is used.
+_APART_SLOTS = 1 << 16
 _MEMBERS = {
     "type": (str,),
     "dropout": (float, int, _NONE),
@@ -76,26 +75,16 @@ class Bpe:
             fallbacks,
             unknown,
             bool(model.get("fuse_unk")),
+            *find_neighbours(texts),
         )
-
-        # What is remembered of words that were met: a call takes one of these, or makes one, and puts it back. No two calls have the same at once.
-        self._memos: list[tuple[NDArray[Any], ...]] = []
+        self._memos = Memos(_APART_SLOTS)
 
     def tokenize(self, pieces: PieceBatch, max_tokens: int | None, status: NDArray[np.uint8]) -> TokenBatch:
         """See `Model.tokenize`."""
-        try:
-            memo = self._memos.pop()
-        except IndexError:
-            memo = (
-                np.zeros((_MEMO_SLOTS, MEMO_COLUMNS), np.uint64),
-                np.zeros(_MEMO_TEXT_BYTES, np.uint8),
-                np.zeros(_MEMO_IDS, np.int32),
-                np.zeros(2, np.int64),
-                np.zeros(_NEIGHBOUR_SLOTS, np.uint64),
-            )
+        memo = self._memos.take()
         pieces = pieces if self._byte_level else spelled_out(pieces)
         tokens = run_kernel(tokenize_pieces, pieces, max_tokens, status, *self._tables, *memo)
-        self._memos.append(memo)
+        self._memos.give_back(memo)
         return tokens
 
 
@@ -111,6 +100,7 @@ def make_bpe(spec: TokenizerSpec) -> Bpe | None:
         model.get("dropout")
         # The library knows tokens by their ids: see `merge_symbols`.
         or len(np.unique(ids)) < len(ids)
+        or ids.max() > MOST_MEMO_ID
         or model.get("unk_token") not in (None, *tokens)
         # Then a character may become more ids than it has bytes.
         or (model.get("byte_fallback") and affixed)

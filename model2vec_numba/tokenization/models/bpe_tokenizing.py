@@ -1,7 +1,7 @@
 """BPE compiled: from pieces to ids.
 
-A word that is a token by itself is looked up. Any other is remembered for the call, so that its next occurrence is a copy of the first one's
-ids. What is left is done by `_search` where it can be, else by `_merge`, which does what the library does, step by step.
+A piece that was met before is a copy of the ids it became, and so is each part of a longer piece. A word that is a token by itself is looked up. What
+is left is done by `_search` where it can be, else by `_merge`, which does what the library does, step by step.
 """
 
 from __future__ import annotations
@@ -11,36 +11,22 @@ from numpy.typing import NDArray
 
 from model2vec_numba.compiled import compiled, inner
 from model2vec_numba.tokenization.models.bpe_merging import HEAP_ROOM, NO_RANK, find_pair, merge_few, merge_symbols
-from model2vec_numba.tokenization.models.bpe_vocabulary import (
-    FORMED,
-    HEAD_BYTES,
-    LEFT,
-    LENGTH,
-    PREFIX,
-    RANK,
-    RIGHT,
-    ROOT,
-    find_edge,
-    find_head,
-    find_short_word,
-)
+from model2vec_numba.tokenization.models.bpe_vocabulary import LEFT, LENGTH, PREFIX, RANK, RIGHT, find_short_word
+from model2vec_numba.tokenization.models.byte_trie import ENDS, ROOT, descend, step
+from model2vec_numba.tokenization.models.memo import FLAGS, MEMO_BYTES, copy_ids, find_row, memo_hash, memo_key, remember, row_info
+from model2vec_numba.tokenization.models.parts import cut_into_parts
 from model2vec_numba.tokenization.stages import DONE
 from model2vec_numba.tokenization.wordpiece_vocabulary import first_slot
-from model2vec_numba.words import load_word, padded_word
+from model2vec_numba.words import padded_word
 
-__all__ = ["MEMO_COLUMNS", "tokenize_pieces"]
+__all__ = ["tokenize_pieces"]
 
 _SHORT_BYTES = 16
-_MIX = np.uint64(0x9E3779B97F4A7C15)
 _FEW_SYMBOLS = 16
-# The memo of words. A row, a cache line, has in `_KEY` and after it the bytes of a word of at most 16, padded with NULs, or a hash of a longer
-# word and where in `texts` it is; then ``length << 32 | ids`` (0: an empty slot), then the ids, two to a column, or of many where in `many_ids`
-# they are. Like the library's, it has no words of more than 256 bytes.
-MEMO_COLUMNS = 8
-_KEY, _KEY_REST, _SIZES, _IDS = range(4)
-_MEMO_BYTES = 256
-_MEMO_IDS = 2 * (MEMO_COLUMNS - _IDS)
-_MIX = np.uint64(0x9E3779B97F4A7C15)
+# Added to the length of a part in the memo where as a whole word it would be something else.
+_PART = 64
+# The flag of a word in the memo that may hold unknown characters: with neighbours it would be something else.
+_MERGED = np.uint64(1)
 
 
 @compiled()
@@ -51,10 +37,11 @@ def tokenize_pieces(
     offsets: NDArray[np.int64],
     status: NDArray[np.uint8],
     words: NDArray[np.uint64],
-    trie: NDArray[np.int64],
+    units: NDArray[np.uint64],
+    node_tokens: NDArray[np.int32],
+    node_formed: NDArray[np.int32],
     pairs: NDArray[np.int64],
     tokens: NDArray[np.int32],
-    heads: NDArray[np.int64],
     starts: NDArray[np.int32],
     looks_up: bool,
     searches: bool,
@@ -65,11 +52,10 @@ def tokenize_pieces(
     fallbacks: NDArray[np.int32],
     unknown: int,
     fuses: bool,
+    neighbour_pairs: NDArray[np.uint64],
+    bigrams: NDArray[np.uint64],
     memo: NDArray[np.uint64],
-    texts: NDArray[np.uint8],
-    many_ids: NDArray[np.int32],
-    used: NDArray[np.int64],
-    neighbours: NDArray[np.uint64],
+    apart: NDArray[np.uint64],
     max_tokens: int,
     ids: NDArray[np.int32],
     id_offsets: NDArray[np.int64],
@@ -77,8 +63,8 @@ def tokenize_pieces(
     """Tokenise pieces and return where their ids end.
 
     Args:
-        data, begins, ends, offsets, status: the pieces; see `PieceBatch`.
-        words, trie, pairs, tokens, heads: see `BpeVocabulary`.
+        data, begins, ends, offsets, status: the pieces; see `PieceBatch`. The data goes on for `MEMO_BYTES` bytes after the last piece.
+        words, units, node_tokens, node_formed, pairs, tokens: see `BpeVocabulary`.
         starts: int32, shape (256,): with `single_bytes` the id of each byte, -1 for none.
         looks_up: whether `words` holds what short words become.
         searches: whether `_search` may be used.
@@ -89,12 +75,11 @@ def tokenize_pieces(
         fallbacks: int32, shape (256,): the id that stands for a byte of an unknown character, -1 for none.
         unknown: the id of an unknown character, which is dropped in the end; -1: there is none, and such a character is passed over.
         fuses: whether unknown characters in a row are one.
-        memo, texts, many_ids: uint64, shape (slots, MEMO_COLUMNS), slots a power of two, uint8 and int32: words that were met and their ids, written.
-            The first must be zeros to begin with, and then all be of this model and of no other call at the same time.
-        used: int64, shape (2,): how much of `texts` and `many_ids` is in use, written.
-        neighbours: uint64, shape (slots,), slots a power of two: the same for pairs of tokens; see `_are_apart`.
+        neighbour_pairs, bigrams: see `Neighbours`.
+        memo: what was met before; see `Memos`.
+        apart: uint64, shape (slots,), slots a power of two: zeros to begin with, written; see `_are_apart`.
         max_tokens: the number of ids to keep of each text.
-        ids: int32, written; a piece has at most as many as it has bytes.
+        ids: int32, written; a piece has at most as many as it has bytes; `MEMO_IDS` more may be written.
         id_offsets: int64, shape (texts + 1,), written but for the first.
     """
     longest = 0
@@ -105,115 +90,130 @@ def tokenize_pieces(
     symbols = np.empty(longest, np.int32)
     links = np.empty((longest, 3), np.int32)
     heap = np.empty(HEAP_ROOM * longest + _FEW_SYMBOLS, np.int64)
+    part_ends = np.empty(longest + 1, np.int64)
     at = 0
     for text in range(len(offsets) - 1):
         stop = at + max_tokens
         for piece in range(offsets[text], offsets[text + 1] if status[text] == DONE else offsets[text]):
             if at >= stop:
                 break
-            begin = begins[piece]
-            length = ends[piece] - begin
-            if length <= _SHORT_BYTES:
-                head, tail = padded_word(data, begin, length), padded_word(data, begin + 8, length - 8)
-                if looks_up:
-                    token = find_short_word(words, head, tail, length)
-                    if token >= 0:
-                        if token != unknown:
-                            ids[at] = token
-                            at += 1
-                        continue
-            elif length <= _MEMO_BYTES:
-                head, tail = _hash(data, begin, length), np.uint64(0)
-            else:
-                head, tail = np.uint64(0), np.uint64(0)
-            slot = first_slot(head, tail, len(memo))
-            if (
-                memo[slot, _SIZES] >> np.uint64(32) == np.uint64(length)
-                and memo[slot, _KEY] == head
-                and (memo[slot, _KEY_REST] == tail if length <= _SHORT_BYTES else _same(data, begin, texts, np.int64(memo[slot, _KEY_REST]), length))
-            ):
-                count = np.int64(memo[slot, _SIZES] & np.uint64(0xFFFFFFFF))
-                if count <= _MEMO_IDS:
-                    for k in range(count):
-                        ids[at + k] = np.int32((memo[slot, np.uint64(_IDS + (k >> 1))] >> np.uint64(32 * (k & 1))) & np.uint64(0xFFFFFFFF))
-                else:
-                    source = np.int64(memo[slot, _IDS])
-                    for k in range(count):
-                        ids[at + k] = many_ids[source + k]
-                at += count
-                continue
-            end = -1
-            if whole_words and length > _SHORT_BYTES:
-                end = _emit_whole(data, begin, begin + length, trie, ids, at)
-            if searches and end < 0 and length > _FEW_SYMBOLS:
-                end = _search(data, begin, begin + length, trie, pairs, tokens, heads, neighbours, dead, ids, at)
-            if end < 0 and single_bytes and length <= _FEW_SYMBOLS:
-                end = _merge_bytes(data, begin, begin + length, starts, pairs, ids, at, heap)
-            if end < 0:
-                settings = (single_bytes, prefix, suffix, fallbacks, unknown, fuses)
-                end = _merge(data, begin, begin + length, trie, pairs, *settings, symbols, links, heap, ids, at)
-            kept = at
-            for k in range(at, end):
-                if ids[k] != unknown:
-                    ids[kept] = ids[k]
-                    kept += 1
-            count = kept - at
-            if length <= _MEMO_BYTES:
-                if used[0] + length > len(texts) or used[1] + count > len(many_ids):
-                    memo[:] = 0
-                    used[:] = 0
-                if length > _SHORT_BYTES:
-                    tail = np.uint64(used[0])
-                    for k in range(length):
-                        texts[used[0] + k] = data[begin + k]
-                    used[0] += length
-                memo[slot, _KEY], memo[slot, _KEY_REST] = head, tail
-                memo[slot, _SIZES] = np.uint64(length) << np.uint64(32) | np.uint64(count)
-                if count <= _MEMO_IDS:
-                    for k in range(count):
-                        if k & 1:
-                            memo[slot, _IDS + (k >> 1)] |= np.uint64(ids[at + k]) << np.uint64(32)
+            begin, end = begins[piece], ends[piece]
+            length = end - begin
+            if length <= MEMO_BYTES:
+                key = memo_key(data, begin, length)
+                hashed = memo_hash(key)
+                row = find_row(memo, hashed, key, length)
+                if row >= 0:
+                    at = copy_ids(memo, row, ids, at)
+                    continue
+            before = at
+            done = -1
+            parts = 1
+            flags = np.uint64(0)
+            if looks_up or whole_words:
+                done = _look_up(data, begin, end, words, units, node_tokens, whole_words, ids, at)
+            if done < 0 and searches and length > _SHORT_BYTES:
+                parts = cut_into_parts(data, begin, end, neighbour_pairs, bigrams, part_ends)
+                if parts > 1:
+                    done = at
+                    i = begin
+                    for part in range(parts):
+                        j = part_ends[part]
+                        # Of parts that are no pieces a token is not made because it is there.
+                        known_length = j - i + _PART if whole_words else j - i
+                        row = -1
+                        if j - i <= MEMO_BYTES:
+                            part_key = memo_key(data, i, j - i)
+                            part_hash = memo_hash(part_key)
+                            row = find_row(memo, part_hash, part_key, known_length)
+                        if row >= 0:
+                            if row_info(memo, row) >> np.uint64(FLAGS) == _MERGED:
+                                done = -1
+                                break
+                            done = copy_ids(memo, row, ids, done)
                         else:
-                            memo[slot, _IDS + (k >> 1)] = np.uint64(ids[at + k])
-                else:
-                    memo[slot, _IDS] = np.uint64(used[1])
-                    for k in range(count):
-                        many_ids[used[1] + k] = ids[at + k]
-                    used[1] += count
-            at = kept
+                            first = done
+                            done = -1 if whole_words else _look_up(data, i, j, words, units, node_tokens, False, ids, first)
+                            if done < 0:
+                                done = _form(data, i, j, units, node_formed, pairs, tokens, starts, True, single_bytes, apart, dead, ids, first, heap)
+                            if done < 0:
+                                break
+                            if j - i <= MEMO_BYTES:
+                                remember(memo, part_hash, part_key, known_length, np.uint64(0), ids, first, done)
+                        i = j
+            if done < 0:
+                # Of unknown characters in a row more than one part may hold some.
+                parts = 1
+                done = _form(data, begin, end, units, node_formed, pairs, tokens, starts, searches, single_bytes, apart, dead, ids, at, heap)
+            if done < 0:
+                settings = (single_bytes, prefix, suffix, fallbacks, unknown, fuses)
+                done = _merge(data, begin, end, units, node_tokens, pairs, *settings, symbols, links, heap, ids, at)
+                flags = _MERGED
+            for k in range(before, done):
+                if ids[k] != unknown:
+                    ids[at] = ids[k]
+                    at += 1
+            if length <= MEMO_BYTES and parts == 1:
+                remember(memo, hashed, key, length, flags, ids, before, at)
         at = min(at, stop)
         id_offsets[text + 1] = at
     return at
 
 
 @inner
-def _hash(data: NDArray[np.uint8], begin: int, length: int) -> np.uint64:
-    """A hash of more than 8 bytes; the last eight of them overlap those before."""
-    hashed = np.uint64(length)
-    for i in range(begin, begin + length - 8, 8):
-        hashed = (hashed ^ load_word(data, i)) * _MIX
-        hashed ^= hashed >> np.uint64(29)
-    return (hashed ^ load_word(data, begin + length - 8)) * _MIX
+def _look_up(
+    data: NDArray[np.uint8],
+    begin: int,
+    end: int,
+    words: NDArray[np.uint64],
+    units: NDArray[np.uint64],
+    node_tokens: NDArray[np.int32],
+    whole_words: bool,
+    ids: NDArray[np.int32],
+    at: int,
+) -> int:
+    """Write the id of the token that a word is known to become, and return where the ids end; -1 if that is not known."""
+    length = end - begin
+    if length > _SHORT_BYTES:
+        return _emit_whole(data, begin, end, units, node_tokens, ids, at) if whole_words else -1
+    token = find_short_word(words, padded_word(data, begin, length), padded_word(data, begin + 8, length - 8), length)
+    if token >= 0:
+        ids[at] = token
+    return at + 1 if token >= 0 else -1
 
 
 @inner
-def _same(first: NDArray[np.uint8], at: int, second: NDArray[np.uint8], second_at: int, length: int) -> bool:
-    """Whether more than 8 bytes of two arrays are the same."""
-    k = 0
-    while k + 8 < length and load_word(first, at + k) == load_word(second, second_at + k):
-        k += 8
-    return k + 8 >= length and load_word(first, at + length - 8) == load_word(second, second_at + length - 8)
+def _form(
+    data: NDArray[np.uint8],
+    begin: int,
+    end: int,
+    units: NDArray[np.uint64],
+    node_formed: NDArray[np.int32],
+    pairs: NDArray[np.int64],
+    tokens: NDArray[np.int32],
+    starts: NDArray[np.int32],
+    searches: bool,
+    single_bytes: bool,
+    apart: NDArray[np.uint64],
+    dead: NDArray[np.uint8],
+    ids: NDArray[np.int32],
+    at: int,
+    found: NDArray[np.int64],
+) -> int:
+    """Find what merging makes of a word in the quickest way there is; -1 where it has an unknown character, or if there is no quick way."""
+    if single_bytes and end - begin <= _FEW_SYMBOLS:
+        return _merge_bytes(data, begin, end, starts, pairs, ids, at, found)
+    if searches:
+        return _search(data, begin, end, units, node_formed, pairs, tokens, apart, dead, ids, at)
+    return -1
 
 
 @inner
-def _emit_whole(data: NDArray[np.uint8], begin: int, end: int, trie: NDArray[np.int64], ids: NDArray[np.int32], at: int) -> int:
+def _emit_whole(
+    data: NDArray[np.uint8], begin: int, end: int, units: NDArray[np.uint64], node_tokens: NDArray[np.int32], ids: NDArray[np.int32], at: int
+) -> int:
     """Write the id of the token that a word is, and return where the ids end; -1 if the word is no token."""
-    edge = np.int64(ROOT) << 32
-    i = begin
-    while i < end and edge != 0:
-        edge = find_edge(trie, edge >> 32, np.int64(data[i]))
-        i += 1
-    token = ((edge & 0xFFFFFFFF) >> 1) - 1
+    token = node_tokens[descend(units, ROOT, data, begin, end)]
     if token >= 0:
         ids[at] = token
     return at + 1 if token >= 0 else -1
@@ -224,11 +224,11 @@ def _search(
     data: NDArray[np.uint8],
     begin: int,
     end: int,
-    trie: NDArray[np.int64],
+    units: NDArray[np.uint64],
+    node_formed: NDArray[np.int32],
     pairs: NDArray[np.int64],
     tokens: NDArray[np.int32],
-    heads: NDArray[np.int64],
-    neighbours: NDArray[np.uint64],
+    apart: NDArray[np.uint64],
     dead: NDArray[np.uint8],
     ids: NDArray[np.int32],
     at: int,
@@ -244,10 +244,10 @@ def _search(
     i = begin
     n = at
     marked = False
-    token = _longest(data, i, end, trie, heads)
+    token = _longest(data, i, end, units, node_formed)
     while token >= 0:
         stop = i + tokens[token, LENGTH]
-        while dead[stop - begin] or (n > at and not _are_apart(ids[n - 1], token, pairs, tokens, neighbours)):
+        while dead[stop - begin] or (n > at and not _are_apart(ids[n - 1], token, pairs, tokens, apart)):
             token = tokens[token, PREFIX]
             if token < 0:
                 break
@@ -258,7 +258,7 @@ def _search(
             i = stop
             if i == end:
                 break
-            token = _longest(data, i, end, trie, heads)
+            token = _longest(data, i, end, units, node_formed)
         elif n > at:
             dead[i - begin] = 1
             marked = True
@@ -272,36 +272,30 @@ def _search(
 
 
 @inner
-def _longest(data: NDArray[np.uint8], i: int, end: int, trie: NDArray[np.int64], heads: NDArray[np.int64]) -> int:
+def _longest(data: NDArray[np.uint8], i: int, end: int, units: NDArray[np.uint64], node_formed: NDArray[np.int32]) -> int:
     """The longest formed token that stands at `i`; -1 if there is none."""
-    edge = np.int64(0)
-    if i + HEAD_BYTES <= end:
-        edge = find_head(heads, np.int64(data[i]) | np.int64(data[i + 1]) << 8 | np.int64(data[i + 2]) << 16)
-    if edge != 0:
-        i += HEAD_BYTES
-        formed = edge & 0xFFFFFFFF
-    else:
-        edge = np.int64(ROOT) << 32
-        formed = np.int64(0)
+    formed = -1
+    node, unit = ROOT, units[ROOT]
     while i < end:
-        edge = find_edge(trie, edge >> 32, np.int64(data[i]))
-        if edge == 0:
+        node, unit = step(units, node, unit, data[i])
+        if node == ROOT:
             break
-        if edge & FORMED:
-            formed = edge & 0xFFFFFFFF
+        if unit & ENDS:
+            token = np.int64(node_formed[node])
+            formed = token if token >= 0 else formed
         i += 1
-    return (formed >> 1) - 1
+    return formed
 
 
 @inner
-def _are_apart(left: int, right: int, pairs: NDArray[np.int64], tokens: NDArray[np.int32], neighbours: NDArray[np.uint64]) -> bool:
+def _are_apart(left: int, right: int, pairs: NDArray[np.int64], tokens: NDArray[np.int32], apart: NDArray[np.uint64]) -> bool:
     """`_stay_apart`, remembered: an entry is one more than ``left << 32 | right << 1 | answer``; 0 is an empty one."""
     key = np.uint64(left) << np.uint64(32) | np.uint64(right) << np.uint64(1)
-    slot = first_slot(key, np.uint64(0), len(neighbours))
-    entry = neighbours[slot] - np.uint64(1)
+    slot = first_slot(key, np.uint64(0), len(apart))
+    entry = apart[slot] - np.uint64(1)
     if entry >> np.uint64(1) != key >> np.uint64(1):
         entry = key | np.uint64(_stay_apart(left, right, pairs, tokens))
-        neighbours[slot] = entry + np.uint64(1)
+        apart[slot] = entry + np.uint64(1)
     return entry & np.uint64(1) != np.uint64(0)
 
 
@@ -359,7 +353,8 @@ def _merge(
     data: NDArray[np.uint8],
     begin: int,
     end: int,
-    trie: NDArray[np.int64],
+    units: NDArray[np.uint64],
+    node_tokens: NDArray[np.int32],
     pairs: NDArray[np.int64],
     single_bytes: bool,
     prefix: NDArray[np.uint8],
@@ -381,7 +376,8 @@ def _merge(
         following = i + 1
         while not single_bytes and following < end and (data[following] & 0xC0) == 0x80:
             following += 1
-        token = _symbol(data, i, following, trie, prefix[: 0 if i == begin else len(prefix)], suffix[: len(suffix) if following == end else 0])
+        before, after = prefix[: 0 if i == begin else len(prefix)], suffix[: len(suffix) if following == end else 0]
+        token = _symbol(data, i, following, units, node_tokens, before, after)
         if token >= 0:
             if pending:
                 symbols[count] = unknown
@@ -413,16 +409,22 @@ def _merge(
 
 
 @inner
-def _symbol(data: NDArray[np.uint8], begin: int, end: int, trie: NDArray[np.int64], prefix: NDArray[np.uint8], suffix: NDArray[np.uint8]) -> int:
+def _symbol(
+    data: NDArray[np.uint8],
+    begin: int,
+    end: int,
+    units: NDArray[np.uint64],
+    node_tokens: NDArray[np.int32],
+    prefix: NDArray[np.uint8],
+    suffix: NDArray[np.uint8],
+) -> int:
     """The id of a character with what is put before it and after it; -1 if it has none."""
-    edge = np.int64(ROOT) << 32
-    for byte in prefix:
-        edge = find_edge(trie, edge >> 32, np.int64(byte))
-    for i in range(begin, end):
-        edge = find_edge(trie, edge >> 32, np.int64(data[i]))
-    for byte in suffix:
-        edge = find_edge(trie, edge >> 32, np.int64(byte))
-    return ((edge & 0xFFFFFFFF) >> 1) - 1
+    node = descend(units, ROOT, prefix, 0, len(prefix))
+    if len(prefix) == 0 or node != ROOT:
+        node = descend(units, node, data, begin, end)
+    if len(suffix) > 0 and node != ROOT:
+        node = descend(units, node, suffix, 0, len(suffix))
+    return np.int64(node_tokens[node])
 
 
 @inner

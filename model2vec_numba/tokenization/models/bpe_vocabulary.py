@@ -10,59 +10,42 @@ from numpy.typing import NDArray
 from model2vec_numba.compiled import compiled, inner
 from model2vec_numba.text import TextBatch
 from model2vec_numba.tokenization.models.bpe_merging import HEAP_ROOM, NO_RANK, merge_symbols
+from model2vec_numba.tokenization.models.byte_trie import ROOT, build_trie, descend, step
 from model2vec_numba.tokenization.wordpiece_vocabulary import first_slot, next_slot, slots_for
 from model2vec_numba.words import load_word, word_mask
 
-__all__ = [
-    "FORMED",
-    "HEAD_BYTES",
-    "LEFT",
-    "LENGTH",
-    "PREFIX",
-    "RANK",
-    "RIGHT",
-    "ROOT",
-    "BpeVocabulary",
-    "build_bpe_vocabulary",
-    "find_edge",
-    "find_head",
-    "find_short_word",
-]
+__all__ = ["LEFT", "LENGTH", "PREFIX", "RANK", "RIGHT", "BpeVocabulary", "build_bpe_vocabulary", "find_short_word"]
 
-ROOT = 1
-# Set beside the id in the trie if the token is one that its own text becomes.
-FORMED = 1
 # The columns of `BpeVocabulary.tokens`.
 LEFT, RIGHT, RANK, PREFIX, LENGTH = range(5)
 
-HEAD_BYTES = 3
 _KEY_BYTES = 16
 
 
 class BpeVocabulary(NamedTuple):
-    """Arrays that compiled code searches; all but `tokens` are open-addressing hash tables with linear probing, their lengths powers of two.
+    """Arrays that compiled code searches. Hash tables are of open addressing with linear probing, their lengths powers of two.
 
     A token is *formed* if its own text, as a word, becomes just this token.
 
     Attributes:
-        words: uint64, shape (slots, 3): words of at most 16 bytes that become a single token. A row is the bytes, padded with NULs, as two
-            words, then ``length << 32 | id + 1`` (0: an empty slot).
-        trie: int64, shape (slots, 2): the edges of a trie over the bytes of all tokens. A row is ``node << 8 | byte`` (0: an empty slot), then
-            ``child << 32 | (id + 1) << 1 | FORMED``, the id being that of the token that ends at the child (0 + what: none does).
-        pairs: int64, shape (slots, 2): the merges. A row is ``left << 32 | right`` plus 1 (0: an empty slot), then ``rank << 32 | id``.
+        words: uint64, shape (slots, 3), a hash table: words of at most 16 bytes that become a single token. A row is the bytes, padded with NULs,
+            as two words, then ``length << 32 | id + 1`` (0: an empty slot).
+        units: see `ByteTrie`; a trie of all tokens.
+        node_tokens: int32, shape (nodes,): the id of the token that ends at a node, -1 for none.
+        node_formed: int32, shape (nodes,): the same, if the token is formed.
+        pairs: int64, shape (slots, 2), a hash table: the merges. A row is ``left << 32 | right`` plus 1 (0: an empty slot), then
+            ``rank << 32 | id``.
         tokens: int32, shape (size, 8): for each id, the two tokens that the last merge makes it of, the rank of that merge (`NO_RANK` for one
             of a single character), the longest formed token that begins it (-1: none), and the number of its bytes. The rest is padding to half
             a cache line.
-        heads: int64, shape (slots, 2): the first three bytes of longer tokens, so that most searches of the trie begin further down. A row is the
-            bytes as a number plus 1 (0: an empty slot), then ``child << 32 | (id + 1) << 1`` for the node of the trie they lead to and the
-            longest formed token that begins them (id + 1 is 0: none).
     """
 
     words: NDArray[np.uint64]
-    trie: NDArray[np.int64]
+    units: NDArray[np.uint64]
+    node_tokens: NDArray[np.int32]
+    node_formed: NDArray[np.int32]
     pairs: NDArray[np.int64]
     tokens: NDArray[np.int32]
-    heads: NDArray[np.int64]
 
 
 def build_bpe_vocabulary(
@@ -86,39 +69,14 @@ def build_bpe_vocabulary(
     _fill_pairs(merges, pairs)
     tokens = np.full((size, 8), -1, np.int32)
     data = np.concatenate([texts.data, np.zeros(_KEY_BYTES, np.uint8)])
-    slots = slots_for(len(texts.data) // 4)
-    while True:
-        trie = np.zeros((slots, 2), np.int64)
-        if _fill_trie(data, texts.offsets, ids, trie):
-            break
-        slots *= 2
-    formed, ordered = _find_formed(data, texts.offsets, ids, single_bytes, pairs, trie, tokens)
+    units, places = build_trie(texts)
+    node_tokens = np.where(places >= 0, ids[places], -1).astype(np.int32)
+    node_formed = np.full(len(places), -1, np.int32)
+    formed, ordered = _find_formed(data, texts.offsets, ids, single_bytes, pairs, units, node_tokens, node_formed, tokens)
     short = np.diff(texts.offsets) <= _KEY_BYTES
     words = np.zeros((slots_for(int(np.count_nonzero(short & (formed | whole_words)))), 3), np.uint64)
     _fill_words(data, texts.offsets, ids, short & (formed | whole_words), words)
-    heads = np.zeros((slots_for(len(ids)), 2), np.int64)
-    _fill_heads(data, texts.offsets, trie, heads)
-    return BpeVocabulary(words, trie, pairs, tokens, heads), bool(ordered)
-
-
-@inner
-def find_edge(trie: NDArray[np.int64], node: int, byte: int) -> int:
-    """``child << 32 | (id + 1) << 1 | FORMED`` for the edge of `byte` from `node`; 0 if there is none."""
-    key = node << 8 | byte
-    slot = first_slot(np.uint64(key), np.uint64(0), len(trie))
-    while trie[slot, 0] != 0 and trie[slot, 0] != key:
-        slot = next_slot(slot, len(trie))
-    # An empty slot's second word is 0 too.
-    return trie[slot, 1]
-
-
-@inner
-def find_head(heads: NDArray[np.int64], head: int) -> int:
-    """``child << 32 | (id + 1) << 1`` for three bytes; 0 if no longer token begins with them."""
-    slot = first_slot(np.uint64(head + 1), np.uint64(0), len(heads))
-    while heads[slot, 0] != 0 and heads[slot, 0] != head + 1:
-        slot = next_slot(slot, len(heads))
-    return heads[slot, 1]
+    return BpeVocabulary(words, units, node_tokens, node_formed, pairs, tokens), bool(ordered)
 
 
 @inner
@@ -142,38 +100,18 @@ def _fill_pairs(merges: NDArray[np.int64], pairs: NDArray[np.int64]) -> None:
 
 
 @compiled()
-def _fill_trie(data: NDArray[np.uint8], offsets: NDArray[np.int64], ids: NDArray[np.int32], trie: NDArray[np.int64]) -> bool:
-    """Fill the empty trie; false if it would be too full."""
-    nodes = ROOT
-    for token in range(len(ids)):
-        node = ROOT
-        for at in range(offsets[token], offsets[token + 1]):
-            key = node << 8 | data[at]
-            slot = first_slot(np.uint64(key), np.uint64(0), len(trie))
-            while trie[slot, 0] != 0 and trie[slot, 0] != key:
-                slot = next_slot(slot, len(trie))
-            if trie[slot, 0] == 0:
-                nodes += 1
-                if 10 * nodes > 7 * len(trie):
-                    return False
-                trie[slot, 0], trie[slot, 1] = key, nodes << 32
-            if at + 1 == offsets[token + 1]:
-                trie[slot, 1] |= (np.int64(ids[token]) + 1) << 1
-            node = trie[slot, 1] >> 32
-    return True
-
-
-@compiled()
 def _find_formed(
     data: NDArray[np.uint8],
     offsets: NDArray[np.int64],
     ids: NDArray[np.int32],
     single_bytes: bool,
     pairs: NDArray[np.int64],
-    trie: NDArray[np.int64],
+    units: NDArray[np.uint64],
+    node_tokens: NDArray[np.int32],
+    node_formed: NDArray[np.int32],
     tokens: NDArray[np.int32],
 ) -> tuple[NDArray[np.bool_], bool]:
-    """Merge each token's own text: mark those that are formed, in the trie too, and fill their rows of `tokens`.
+    """Merge each token's own text: mark those that are formed, at their nodes too, and fill their rows of `tokens`.
 
     Returns:
         Which are formed, and whether the merges are in order; see `build_bpe_vocabulary`.
@@ -188,21 +126,16 @@ def _find_formed(
     for token in range(len(ids)):
         begin, end = offsets[token], offsets[token + 1]
         count = 0
-        node = ROOT
-        i = begin
-        while i < end:
-            edge = find_edge(trie, node, np.int64(data[i]))
-            node = edge >> 32
-            i += 1
+        first = begin
+        for i in range(begin + 1, end + 1):
             if single_bytes or i == end or (data[i] & 0xC0) != 0x80:
-                if edge & 0xFFFFFFFF == 0:
+                symbol = node_tokens[descend(units, ROOT, data, first, i)]
+                if symbol < 0:
                     break
-                symbols[count] = ((edge & 0xFFFFFFFF) >> 1) - 1
+                symbols[count] = symbol
                 count += 1
-                node = ROOT
-            if node == 0:
-                break
-        if i < end or node != ROOT or count == 0:
+                first = i
+        if first < end or count == 0:
             continue
         count, left, right, rank = merge_symbols(symbols, count, pairs, links, heap)
         if count == 1 and symbols[0] == ids[token]:
@@ -216,47 +149,14 @@ def _find_formed(
         row = tokens[ids[token]]
         if row[RANK] != NO_RANK and (tokens[row[LEFT], RANK] >= row[RANK] or tokens[row[RIGHT], RANK] >= row[RANK]):
             ordered = False
-        _mark_formed(data, offsets[token], offsets[token + 1], trie)
+        node_formed[descend(units, ROOT, data, offsets[token], offsets[token + 1])] = ids[token]
     for token in range(len(ids)):
-        node = ROOT
+        node, unit = ROOT, units[ROOT]
         for at in range(offsets[token], offsets[token + 1] - 1):
-            edge = find_edge(trie, node, np.int64(data[at]))
-            node = edge >> 32
-            if edge & FORMED:
-                tokens[ids[token], PREFIX] = ((edge & 0xFFFFFFFF) >> 1) - 1
+            node, unit = step(units, node, unit, data[at])
+            if node_formed[node] >= 0:
+                tokens[ids[token], PREFIX] = node_formed[node]
     return formed, ordered
-
-
-@inner
-def _mark_formed(data: NDArray[np.uint8], begin: int, end: int, trie: NDArray[np.int64]) -> None:
-    node = ROOT
-    for at in range(begin, end):
-        key = node << 8 | np.int64(data[at])
-        slot = first_slot(np.uint64(key), np.uint64(0), len(trie))
-        while trie[slot, 0] != key:
-            slot = next_slot(slot, len(trie))
-        node = trie[slot, 1] >> 32
-        if at + 1 == end:
-            trie[slot, 1] |= FORMED
-
-
-@compiled()
-def _fill_heads(data: NDArray[np.uint8], offsets: NDArray[np.int64], trie: NDArray[np.int64], heads: NDArray[np.int64]) -> None:
-    for token in range(len(offsets) - 1):
-        begin = offsets[token]
-        if offsets[token + 1] - begin < HEAD_BYTES:
-            continue
-        edge = np.int64(ROOT) << 32
-        longest = np.int64(0)
-        for i in range(begin, begin + HEAD_BYTES):
-            edge = find_edge(trie, edge >> 32, np.int64(data[i]))
-            if edge & FORMED:
-                longest = edge & 0xFFFFFFFE
-        head = np.int64(data[begin]) | np.int64(data[begin + 1]) << 8 | np.int64(data[begin + 2]) << 16
-        slot = first_slot(np.uint64(head + 1), np.uint64(0), len(heads))
-        while heads[slot, 0] != 0 and heads[slot, 0] != head + 1:
-            slot = next_slot(slot, len(heads))
-        heads[slot, 0], heads[slot, 1] = head + 1, (edge >> 32) << 32 | longest
 
 
 @compiled()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from model2vec_numba.compiled import compiled, inner
 from model2vec_numba.text import TextBatch
 
-__all__ = ["ENDS", "ROOT", "ByteTrie", "build_trie", "step"]
+__all__ = ["ENDS", "ROOT", "ByteTrie", "build_trie", "descend", "step"]
 
 # Unsigned: numba then spares the look whether an index counts from the end.
 ROOT = np.uint64(0)
@@ -55,6 +55,17 @@ def step(units: NDArray[np.uint64], node: np.uint64, unit: np.uint64, byte: np.u
     if (child_unit & np.uint64(0xFFFFFFFF)) == node + np.uint64(1):
         return child, child_unit
     return ROOT, child_unit
+
+
+@inner
+def descend(units: NDArray[np.uint64], node: np.uint64, data: NDArray[np.uint8], begin: int, end: int) -> np.uint64:
+    """The node that ``data[begin:end]`` leads to from a node; `ROOT` if there is none."""
+    unit = units[node]
+    for i in range(begin, end):
+        node, unit = step(units, node, unit, data[i])
+        if node == ROOT:
+            break
+    return node
 
 
 @compiled()

@@ -6,18 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model2vec_numba.compiled import compiled, inner
-from model2vec_numba.tokenization.code_points import decode
 from model2vec_numba.tokenization.models.byte_trie import ENDS, ROOT, step
+from model2vec_numba.tokenization.models.memo import FLAGS, MEMO_BYTES, copy_ids, find_row, memo_hash, memo_key, remember, row_info
+from model2vec_numba.tokenization.models.parts import cut_into_parts
 from model2vec_numba.tokenization.stages import DONE, FALLBACK
-from model2vec_numba.words import load_word, word_mask
 
-__all__ = ["ARENA", "MEMO_BYTES", "NO_ID", "SLOTS", "fill_pairs", "tokenize_pieces"]
+__all__ = ["MOST_SUM", "NO_ID", "tokenize_pieces"]
 
 NO_ID = -1
-# The memo: so many pieces of at most so many bytes, and their ids.
-SLOTS = 1 << 16
-MEMO_BYTES = 24
-ARENA = 1 << 18
 
 # Where no token ends: the path has an unknown character.
 _UNKNOWN_NODE = 0
@@ -27,17 +23,13 @@ _SOME = 1
 _ALONE = 2
 _RISKY = 3
 
-# A part becomes the same whatever the sum of scores before it, if no decision in it was close. Of sums up to the one below, those of a memo's
-# piece are off by less than half of this by rounding: 24 additions, each by at most 2 ** -53 of the sum.
+# A part becomes the same whatever the sum of scores before it, if no decision in it was close. Of sums up to the one below, those of a remembered
+# part are off by less than half of this by rounding: 32 additions, each by at most 2 ** -53 of the sum.
 _LEAST_MARGIN = 1e-6
-_MOST_SUM = 1e8
-_CLEAR = np.uint64(1 << 63)
-# It is one unknown character, so that what it adds to the sum is not the score of its ids.
-_UNKNOWN_CHARACTER = np.uint64(1 << 62)
-
-_MIX = np.uint64(0x9E3779B97F4A7C15)
-_MIX_SECOND = np.uint64(0xC2B2AE3D27D4EB4F)
-_MIX_THIRD = np.uint64(0x165667B19E3779F9)
+MOST_SUM = 1e8
+# Flags of a part in the memo: it is such a one; it is one unknown character, so that what it adds to the sum is not the score of its ids.
+_CLEAR = np.uint64(1)
+_UNKNOWN_CHARACTER = np.uint64(2)
 
 
 @compiled()
@@ -46,44 +38,40 @@ def tokenize_pieces(
     begins: NDArray[np.int64],
     ends: NDArray[np.int64],
     offsets: NDArray[np.int64],
+    status: NDArray[np.uint8],
     units: NDArray[np.uint64],
     node_ids: NDArray[np.int32],
     scores: NDArray[np.float64],
     token_scores: NDArray[np.float64],
     pairs: NDArray[np.uint64],
+    bigrams: NDArray[np.uint64],
+    most_bytes: int,
     unknown_score: float,
     unknown: int,
     byte_ids: NDArray[np.int32],
-    max_tokens: int,
     memo: NDArray[np.uint64],
-    arena: NDArray[np.int32],
-    used: NDArray[np.int64],
-    status: NDArray[np.uint8],
-    counts: NDArray[np.int64],
+    max_tokens: int,
     ids: NDArray[np.int32],
+    id_offsets: NDArray[np.int64],
 ) -> int:
     """Find the ids of a batch; returns how many there are.
 
     Args:
-        data, begins, ends, offsets: the batch; see `PieceBatch`. The data goes on for `MEMO_BYTES` bytes after the last piece.
+        data, begins, ends, offsets, status: the batch; see `PieceBatch`. The data goes on for `MEMO_BYTES` bytes after the last piece.
+            `FALLBACK` is written for texts that must go to the library.
         units, node_ids: see `ByteTrie`.
         scores: float64, shape (nodes,): the score of the token that ends at a node.
         token_scores: float64, shape (tokens,): the score of each id.
-        pairs: uint64, a bit for each pair of code points that are neighbours in a token; others may share it. No token spans a pair without, so
-            every path has an end there. Of length 0 if pieces are not to be cut so.
+        pairs, bigrams: see `Neighbours`: every path has an end between characters that are none.
+        most_bytes: longer pieces are not to be cut.
         unknown_score: the score of a character that is unknown.
         unknown: the id of unknown characters, which is dropped; `NO_ID` if there is none.
         byte_ids: int32, shape (256,) or (0,): the id for each byte of what is unknown, `NO_ID` where there is none; of length 0 if bytes have
             none at all.
+        memo: what was met before; see `Memos`.
         max_tokens: the number of ids to keep of each text.
-        memo: uint64, shape (slots, 4), read and written: the pieces that were met, a row the bytes of one, padded with NULs, as three words, then
-            its place in `arena`, its length in bytes and its number of ids (0: an empty slot),
-            and whether it becomes the same in the middle of a larger piece.
-        arena: int32, read and written: their ids.
-        used: int64, shape (2,), read and written: how many slots of the memo, and how much of the arena, are in use.
-        status: uint8, shape (texts,): texts that are not `DONE` are passed over; `FALLBACK` is written for those that must be.
-        counts: int64, shape (texts,), written: the number of ids of each text.
-        ids: int32, written: the ids of the texts, one after the other. A piece has at most as many as it has bytes.
+        ids: int32, written: the ids of the texts, one after the other. A piece has at most as many as it has bytes; `MEMO_IDS` more may be written.
+        id_offsets: int64, shape (texts + 1,), written but for the first.
     """
     longest = 0
     for piece in range(len(begins)):
@@ -91,7 +79,7 @@ def tokenize_pieces(
     best = np.empty(longest + 1, np.float64)
     best_begin = np.empty(longest + 1, np.int64)
     best_node = np.empty(longest + 1, np.int64)
-    mask = np.uint64(len(memo) - 1)
+    part_ends = np.empty(longest + 1, np.int64)
     at = 0
     for text in range(len(offsets) - 1):
         first_id = at
@@ -101,47 +89,41 @@ def tokenize_pieces(
             begin, end = begins[piece], ends[piece]
             before_piece = at
             # A long piece is searched part by part where that comes to the same, else as one.
-            by_parts = len(pairs) > 0 and end - begin > MEMO_BYTES
+            parts = 1
+            part_ends[0] = end
+            if MEMO_BYTES < end - begin <= most_bytes:
+                parts = cut_into_parts(data, begin, end, pairs, bigrams, part_ends)
+            # The sum of scores of the ids before `summed`, and of what is unknown there.
             so_far = 0.0
+            summed = at
             i = begin
-            while i < end:
-                j = _part_end(data, i, end, pairs) if by_parts else end
+            part = 0
+            while part < parts:
+                j = part_ends[part]
                 length = j - i
-                slot, one, two, three = ROOT, ROOT, ROOT, ROOT
-                entry = ROOT
+                row = -1
                 if length <= MEMO_BYTES:
-                    one = load_word(data, i) & word_mask(length)
-                    two = load_word(data, i + 8) & word_mask(max(length - 8, 0))
-                    three = load_word(data, i + 16) & word_mask(max(length - 16, 0))
-                    slot = (((one ^ (two * _MIX_SECOND) ^ (three * _MIX_THIRD)) * _MIX) >> np.uint64(40)) & mask
-                    entry = memo[slot, 3]
-                    while entry != 0:
-                        # A piece that ends in NULs has the same words as one without them.
-                        if (
-                            memo[slot, 0] == one
-                            and memo[slot, 1] == two
-                            and memo[slot, 2] == three
-                            and np.int64((entry >> np.uint64(8)) & np.uint64(255)) == length
-                        ):
-                            break
-                        slot = (slot + np.uint64(1)) & mask
-                        entry = memo[slot, 3]
-                clear = entry & _CLEAR
-                if entry != 0 and (not by_parts or (clear != 0 and abs(so_far) < _MOST_SUM)):
-                    place = np.int64((entry & ~(_CLEAR | _UNKNOWN_CHARACTER)) >> np.uint64(16))
-                    for k in range(np.int64(entry & np.uint64(255))):
-                        token = arena[place + k]
-                        ids[at] = token
-                        at += 1
-                        if by_parts and not entry & _UNKNOWN_CHARACTER:
-                            so_far += token_scores[token]
-                    if entry & _UNKNOWN_CHARACTER:
-                        so_far += unknown_score
-                    i = j
-                    continue
+                    key = memo_key(data, i, length)
+                    hashed = memo_hash(key)
+                    row = find_row(memo, hashed, key, length)
+                    if row >= 0:
+                        flags = row_info(memo, row) >> np.uint64(FLAGS)
+                        if parts == 1 or flags == _CLEAR:
+                            at = copy_ids(memo, row, ids, at)
+                            i = j
+                            part += 1
+                            continue
+                        if flags == _CLEAR | _UNKNOWN_CHARACTER:
+                            so_far = _add_scores(so_far, ids, summed, at, token_scores) + unknown_score
+                            at = copy_ids(memo, row, ids, at)
+                            summed = at
+                            i = j
+                            part += 1
+                            continue
+                so_far = _add_scores(so_far, ids, summed, at, token_scores)
+                summed = at
                 before = at
-                place = used[1]
-                learns = entry == 0 and length <= MEMO_BYTES and 4 * used[0] < 3 * len(memo) and place + length <= len(arena)
+                learns = length <= MEMO_BYTES and row < 0
                 start = 0.0 if learns else so_far
                 at, margin, unknowns, total = _search(
                     data, i, j, units, node_ids, scores, unknown_score, unknown, byte_ids, start, best, best_begin, best_node, ids, at
@@ -150,76 +132,41 @@ def tokenize_pieces(
                     status[text] = FALLBACK
                     at = first_id
                     break
-                if by_parts and unknowns == _RISKY:
+                if parts > 1 and unknowns == _RISKY:
                     # With unknown neighbours in the next part it would be something else.
-                    by_parts = False
-                    at = before_piece
+                    parts = 1
+                    part_ends[0] = end
+                    at = summed = before_piece
                     so_far = 0.0
                     i = begin
+                    part = 0
                     continue
+                clear = margin > _LEAST_MARGIN and unknowns in (_NONE, _ALONE)
                 if learns:
-                    count = at - before
-                    for k in range(count):
-                        arena[place + k] = ids[before + k]
-                    memo[slot, 0], memo[slot, 1], memo[slot, 2] = one, two, three
-                    entry = np.uint64(place) << np.uint64(16) | np.uint64(length) << np.uint64(8) | np.uint64(count)
-                    if margin > _LEAST_MARGIN and unknowns in (_NONE, _ALONE):
-                        entry |= _CLEAR
-                    if unknowns == _ALONE:
-                        entry |= _UNKNOWN_CHARACTER
-                    memo[slot, 3] = entry
-                    used[0] += 1
-                    used[1] += count
-                if start != so_far:
-                    # Now that it is known, take it from there, or search for it again.
-                    at = before
-                    continue
+                    flags = (_CLEAR if clear else np.uint64(0)) | (_UNKNOWN_CHARACTER if unknowns == _ALONE else np.uint64(0))
+                    remember(memo, hashed, key, length, flags, ids, before, at)
+                    if start != so_far and not clear:
+                        # Searched from nothing it may have become something else.
+                        at, margin, unknowns, total = _search(
+                            data, i, j, units, node_ids, scores, unknown_score, unknown, byte_ids, so_far, best, best_begin, best_node, ids, before
+                        )
+                    elif start != so_far:
+                        total = so_far + unknown_score if unknowns == _ALONE else _add_scores(so_far, ids, before, at, token_scores)
                 so_far = total
+                summed = at
                 i = j
+                part += 1
         at = min(at, first_id + max_tokens) if max_tokens < at - first_id else at
-        counts[text] = at - first_id
+        id_offsets[text + 1] = at
     return at
 
 
 @inner
-def _pair_bit(first: int, second: int, pairs: NDArray[np.uint64]) -> tuple[np.uint64, np.uint64]:
-    """The word of `pairs`, and its bit, for two neighbouring code points."""
-    mixed = (np.uint64(first) << np.uint64(21) | np.uint64(second)) * _MIX
-    place = (mixed >> np.uint64(32)) & np.uint64(64 * len(pairs) - 1)
-    return place >> np.uint64(6), np.uint64(1) << (place & np.uint64(63))
-
-
-@compiled()
-def fill_pairs(data: NDArray[np.uint8], offsets: NDArray[np.int64], pairs: NDArray[np.uint64]) -> int:
-    """Enter the neighbours that tokens have; returns how many bits are set anew. The length of `pairs` is a power of two."""
-    count = 0
-    for token in range(len(offsets) - 1):
-        i, end = offsets[token], offsets[token + 1]
-        previous = -1
-        while i < end:
-            code_point, size = decode(data, i)
-            if previous >= 0:
-                word, bit = _pair_bit(previous, code_point, pairs)
-                count += (pairs[word] & bit) == 0
-                pairs[word] |= bit
-            previous = code_point
-            i += size
-    return count
-
-
-@inner
-def _part_end(data: NDArray[np.uint8], i: int, end: int, pairs: NDArray[np.uint64]) -> int:
-    """Where the part ends that begins at `i`: between two code points that are not neighbours in any token."""
-    previous, size = decode(data, i)
-    i += size
-    while i < end:
-        code_point, size = decode(data, i)
-        word, bit = _pair_bit(previous, code_point, pairs)
-        if pairs[word] & bit == 0:
-            break
-        previous = code_point
-        i += size
-    return i
+def _add_scores(so_far: float, ids: NDArray[np.int32], first: int, last: int, token_scores: NDArray[np.float64]) -> float:
+    """The sum and the scores of ``ids[first:last]``, added one after the other as the search does."""
+    for k in range(first, last):
+        so_far += token_scores[ids[k]]
+    return so_far
 
 
 @inner

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model2vec_numba.tokenization.backend import TokenBatch
+from model2vec_numba.tokenization.models.memo import MEMO_BYTES, MEMO_IDS
 from model2vec_numba.tokenization.spec import TokenizerSpec
 from model2vec_numba.tokenization.stages import PieceBatch
 
@@ -38,9 +39,15 @@ def token_ids(spec: TokenizerSpec) -> tuple[list[str], NDArray[np.int32]] | None
 
 
 def run_kernel(kernel: Any, pieces: PieceBatch, max_tokens: int | None, status: NDArray[np.uint8], *tables: Any) -> TokenBatch:
-    """Call a model's kernel: it gets the arrays of the pieces, `status`, the tables, the limit, and the arrays for ids and their offsets."""
-    ids = np.empty(int((pieces.ends - pieces.begins).sum()), np.int32)
+    """Call a model's kernel: it gets the arrays of the pieces, `status`, the tables, the limit, and the arrays for ids and their offsets.
+
+    Their data goes on for `MEMO_BYTES` bytes after the last piece, and the array of ids for `MEMO_IDS` numbers after the most there can be.
+    """
+    data = pieces.data
+    if not len(pieces.ends) or pieces.ends[-1] + MEMO_BYTES > len(data):
+        data = np.concatenate([data, np.zeros(MEMO_BYTES, np.uint8)])
+    ids = np.empty(int((pieces.ends - pieces.begins).sum()) + MEMO_IDS, np.int32)
     offsets = np.zeros(len(pieces.offsets), np.int64)
     limit = UNBOUNDED if max_tokens is None else max_tokens
-    end = kernel(pieces.data, pieces.begins, pieces.ends, pieces.offsets, status, *tables, limit, ids, offsets)
+    end = kernel(data, pieces.begins, pieces.ends, pieces.offsets, status, *tables, limit, ids, offsets)
     return TokenBatch(ids[:end], offsets)

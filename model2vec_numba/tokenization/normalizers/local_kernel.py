@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from model2vec_numba.compiled import compiled, inner
 from model2vec_numba.tokenization.code_points import decode
 from model2vec_numba.tokenization.stages import DONE, FALLBACK
-from model2vec_numba.words import load_word, store_word
+from model2vec_numba.words import copy_bytes, load_word, store_word
 
 __all__ = ["CANNOT_VOUCH", "EXTENDS", "GLUES", "INLINE", "MAX_RUN_BYTES", "POOLED", "SAME", "fill_slots", "normalize_texts"]
 
@@ -96,29 +96,24 @@ def normalize_texts(
                     segment, segment_at = i - 1, at - 1
                     continue
             # Most of what is not ASCII stays as it is: as many code points as there is room for.
+            first = i
             last = min(end, i + _ROOM - 64)
-            lead = np.int64(data[i])
-            while not glued and 0xC2 <= lead < 0xF0:
-                if lead < 0xE0:
-                    second = data[i + 1]
-                    if entries[(lead & 0x1F) << 6 | (second & 0x3F)] != np.uint64(SAME):
-                        break
-                    out[at], out[at + 1] = lead, second
-                    size = 2
-                else:
-                    second, third = data[i + 1], data[i + 2]
-                    if entries[(lead & 0x0F) << 12 | (second & 0x3F) << 6 | (third & 0x3F)] != np.uint64(SAME):
-                        break
-                    out[at], out[at + 1], out[at + 2] = lead, second, third
-                    size = 3
-                segment, segment_at = i, at
-                at += size
-                i += size
-                if i >= last:
+            while i < last and not glued and i + 3 <= len(data):
+                # Where words of a script end and spaces come is not to be predicted, so there is no branch on that.
+                lead, second, third = np.int64(data[i]), np.int64(data[i + 1] & 0x3F), np.int64(data[i + 2] & 0x3F)
+                code_point = (lead & 0x1F) << 6 | second if lead >= 0xC0 else lead
+                code_point = (lead & 0x0F) << 12 | second << 6 | third if lead >= 0xE0 else code_point
+                if lead >= 0xF0 or entries[code_point] != np.uint64(SAME):
                     break
-                lead = np.int64(data[i])
-            if i >= last or at + _ROOM > len(out):
-                continue
+                segment = i
+                i += 1 + np.int64(lead >= 0xC0) + np.int64(lead >= 0xE0)
+                if printable_same and lead < 0x80 and i + 8 <= end and _all_printable(load_word(data, i)):
+                    break
+            if i > first:
+                segment_at = at + segment - first
+                at = copy_bytes(data, first, i, out, at)
+                if i >= last or at + _ROOM > len(out):
+                    continue
             code_point, size = decode(data, i)
             entry = entries[code_point]
             kind = np.int64(entry & np.uint64(15))

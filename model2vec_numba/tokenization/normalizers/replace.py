@@ -15,11 +15,13 @@ from model2vec_numba.tokenization.character_sets import CharacterSet, member_at,
 from model2vec_numba.tokenization.code_points import PAGE_COUNT
 from model2vec_numba.tokenization.library_parts import has_form
 from model2vec_numba.tokenization.stages import DONE, Normalizer
-from model2vec_numba.words import graphic_length, load_word, store_word
+from model2vec_numba.words import BLOCK, bytes_between, copy_bytes, graphic_length, load_word, store_word
 
 __all__ = ["ReplaceRuns", "ReplaceString", "make_replace"]
 
 # A character or a class, and how many of it at least make a match, which takes all that follow.
+# What does not stand for itself in a regular expression.
+_SPECIAL = frozenset(".^$*+?{}[]()|\\")
 _RUNS = {
     r"\s": (r"\s", 1, False),
     r"\s+": (r"\s", 1, True),
@@ -66,13 +68,15 @@ class ReplaceRuns:
         self._least = least
         self._greedy = greedy
         self._content = np.frombuffer(content.encode("utf-8") + b"\0", np.uint8)[:-1]
+        # The one member, where that is a byte, which stands for itself in an expression; else -1.
+        self._byte = ord(member) if len(member) == 1 and member.isascii() and member not in _SPECIAL else -1
         gone = Replace(Regex(member), "")
         self._set = CharacterSet(lambda characters: [not gone.normalize_str(c) for c in characters])
 
     def normalize(self, texts: TextBatch, status: NDArray[np.uint8]) -> TextBatch:
         """See `Normalizer.normalize`."""
         missing = np.zeros(PAGE_COUNT, np.uint8)
-        pattern = (self._set.members, self._least, self._greedy, self._content, missing, status)
+        pattern = (self._set.members, self._byte, self._least, self._greedy, self._content, missing, status)
         changes = changes_runs(texts.data, texts.offsets, *pattern)
         while self._set.learn(missing):
             changes = changes_runs(texts.data, texts.offsets, *pattern)
@@ -144,11 +148,32 @@ def replace_string(
     out_offsets[len(offsets) - 1] = at
 
 
+@inner
+def _may_match(data: NDArray[np.uint8], begin: int, end: int, byte: int, least: int) -> bool:
+    """Whether a byte stands in ``data[begin:end]``, or twice in a row if `least` is more than 1; or that is not known, as for no byte, -1."""
+    before = np.uint64(0)
+    for i in range(begin, end if byte >= 0 else begin, BLOCK):
+        if i + BLOCK <= len(data):
+            found = bytes_between(data, i, np.uint8(byte), np.uint8(byte))
+            if end - i < BLOCK:
+                found &= (np.uint64(1) << np.uint64(end - i)) - np.uint64(1)
+        else:
+            found = np.uint64(0)
+            for k in range(end - i):
+                found |= np.uint64(data[i + k] == byte) << np.uint64(k)
+        run = found if least <= 1 else found & (found << np.uint64(1) | before)
+        if run != 0:
+            return True
+        before = found >> np.uint64(63)
+    return byte < 0
+
+
 @compiled()
 def changes_runs(
     data: NDArray[np.uint8],
     offsets: NDArray[np.int64],
     members: NDArray[np.uint8],
+    byte: int,
     least: int,
     greedy: bool,
     content: NDArray[np.uint8],
@@ -160,6 +185,8 @@ def changes_runs(
     skips = skips_graphic(members)
     for text in range(len(offsets) - 1):
         i, end = offsets[text], offsets[text + 1]
+        if not _may_match(data, i, end, byte, least):
+            continue
         begin = i
         count = 0
         while status[text] == DONE and i < end:
@@ -192,6 +219,7 @@ def replace_runs(
     data: NDArray[np.uint8],
     offsets: NDArray[np.int64],
     members: NDArray[np.uint8],
+    byte: int,
     least: int,
     greedy: bool,
     content: NDArray[np.uint8],
@@ -202,13 +230,17 @@ def replace_runs(
 ) -> None:
     """Write the texts with each match replaced by `content` to `out` and `out_offsets`; those that are not `DONE` empty.
 
-    A match is `least` members of the set `members` one after the other, if `greedy` with all that follow. The set must be learnt.
+    A match is `least` members of the set `members` one after the other, if `greedy` with all that follow. The set must be learnt. `byte` is its
+    only member, or -1 if there are others or it is not a byte.
     """
     at = 0
     skips = skips_graphic(members)
     for text in range(len(offsets) - 1):
         out_offsets[text] = at
         i, end = offsets[text], offsets[text + 1]
+        if status[text] == DONE and not _may_match(data, i, end, byte, least):
+            at = copy_bytes(data, i, end, out, at)
+            continue
         # Where the members begin that have been copied, but may yet make a match.
         begin = at
         count = 0

@@ -56,7 +56,7 @@ def _kind_at(data: NDArray[np.uint8], i: int, classes: NDArray[np.uint8], missin
 def _run_end(data: NDArray[np.uint8], i: int, end: int, kind: int, classes: NDArray[np.uint8], missing: NDArray[np.uint8]) -> int:
     """Where the characters of a kind end that stand from `i` on."""
     while i < end:
-        if kind == _LETTERS and i + 8 <= len(data):
+        if kind == _LETTERS and data[i] < 0x80 and i + 8 <= len(data):
             # Eight bytes at a time; those after `end` are not counted.
             length = letters_length(load_word(data, i))
             i = min(i + length, end)

@@ -1,0 +1,122 @@
+"""Parts of pieces, and what is remembered of them: by their definitions, and through models against the `tokenizers` library."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from numba import njit
+from numpy.typing import NDArray
+from stage_cases import PRE_TOKENIZERS, PipelineCase, bpe_model, parts_of, random_merges
+
+from model2vec_numba.text import TextBatch
+from model2vec_numba.tokenization.byte_level import CHARACTER_TO_BYTE
+from model2vec_numba.tokenization.models import memo
+from model2vec_numba.tokenization.models.memo import MEMO_BYTES, MEMO_IDS, MOST_MEMO_ID, Memos, copy_ids, find_row, memo_hash, memo_key, remember
+from model2vec_numba.tokenization.models.parts import cut_into_parts, find_neighbours
+
+_BYTE_TO_CHARACTER = {byte: character for character, byte in CHARACTER_TO_BYTE.items()}
+LETTERS = "\u3042\u3044\u4e00a \u00e9\u0436\U0001f600"
+
+
+@njit
+def cut(data: NDArray[np.uint8], size: int, pairs: NDArray[np.uint64], bigrams: NDArray[np.uint64]) -> NDArray[np.int64]:
+    ends = np.empty(size + 1, np.int64)
+    return ends[: cut_into_parts(data, 0, size, pairs, bigrams, ends)].copy()
+
+
+@given(
+    st.lists(st.tuples(st.text(LETTERS, min_size=1, max_size=5), st.integers(0, 3), st.integers(0, 3)), max_size=12),
+    st.text(LETTERS, min_size=1, max_size=40),
+)
+@example([("\u3042\u3044\u4e00", 2, 2)], "\u3044\u3042\u3044\u4e00\u3042")
+@example([("\u3042\u3044", 2, 0), ("\u4e00a", 0, 1)], "\u3042\u3044\u4e00a")
+def test_no_token_reaches_over_a_cut(tokens: list[tuple[str, int, int]], text: str) -> None:
+    """Tokens lose bytes at their ends, so that some begin and end within characters."""
+    encoded = [token.encode()[before : len(token.encode()) - behind] for token, before, behind in tokens]
+    encoded = [token for token in encoded if token]
+    data = text.encode()
+    offsets = np.cumsum([0, *map(len, encoded)]).astype(np.int64)
+    neighbours = find_neighbours(TextBatch(np.frombuffer(b"".join(encoded) + b"\0", np.uint8)[:-1], offsets))
+    ends = cut(np.frombuffer(data + bytes(MEMO_BYTES), np.uint8), len(data), *neighbours).tolist()
+    assert ends == sorted(set(ends)) and ends[-1] == len(data)
+    boundaries = np.cumsum([len(character.encode()) for character in text]).tolist()
+    assert set(ends) <= set(boundaries)
+    spanned = {
+        at for token in encoded for first in range(len(data)) if data.startswith(token, first) for at in boundaries if first < at < first + len(token)
+    }
+    assert not spanned & set(ends)
+    # And of the other boundaries not many are left out for nothing: none where no two characters or bytes meet as they do in a token.
+    if not encoded:
+        assert ends == boundaries
+
+
+@njit
+def look_up(rows: NDArray[np.uint64], data: NDArray[np.uint8], length: int, ids: NDArray[np.int32]) -> int:
+    key = memo_key(data, 0, length)
+    row = find_row(rows, memo_hash(key), key, length)
+    return copy_ids(rows, row, ids, 0) if row >= 0 else -1
+
+
+@njit
+def enter(rows: NDArray[np.uint64], data: NDArray[np.uint8], length: int, ids: NDArray[np.int32]) -> None:
+    key = memo_key(data, 0, length)
+    remember(rows, memo_hash(key), key, length, np.uint64(3), ids, 0, len(ids))
+
+
+@given(st.lists(st.tuples(st.binary(min_size=1, max_size=MEMO_BYTES), st.lists(st.integers(0, MOST_MEMO_ID), max_size=MEMO_IDS + 1))), st.data())
+def test_memo(entries: list[tuple[bytes, list[int]]], data: Any) -> None:
+    """What is found is what was entered; what is not entered is not found, whatever NULs it ends in."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(memo, "_ROWS", data.draw(st.sampled_from([8, 16, 1024])))
+        rows, _ = Memos().take()
+    assert rows.ctypes.data % 64 == 0
+    entered: dict[bytes, list[int]] = {}
+    ids = np.empty(2 * MEMO_IDS, np.int32)
+
+    def found(text: bytes) -> list[int] | None:
+        count = look_up(rows, np.frombuffer(text + b"\xff" * MEMO_BYTES, np.uint8), len(text), ids)
+        return None if count < 0 else ids[:count].tolist()
+
+    for text, becomes in entries:
+        if found(text) is not None:
+            continue
+        # Where there is room enough nothing is forgotten.
+        assert len(rows) < 1024 or text not in entered or len(entered[text]) > MEMO_IDS
+        enter(rows, np.frombuffer(text + b"\xff" * MEMO_BYTES, np.uint8), len(text), np.array(becomes, np.int32))
+        entered[text] = becomes
+        assert found(text) == (becomes if len(becomes) <= MEMO_IDS else None)
+    for text, becomes in entered.items():
+        assert found(text) in (becomes, None)
+        for other in (text + b"\0", text[:-1], text[1:]):
+            if 0 < len(other) <= MEMO_BYTES:
+                assert found(other) in (entered.get(other), None)
+
+
+@pytest.mark.exhaustive
+@given(st.randoms(use_true_random=False), st.sampled_from(["byte-level-bare", "byte-level", "llama3-bytes"]), st.booleans())
+def test_merges_of_bytes_of_characters(draw: random.Random, pre_tokenizer: str, whole_words: bool) -> None:
+    """Tokens that begin and end anywhere in characters; the same texts again, once their parts are remembered."""
+    alphabet = "".join(dict.fromkeys(_BYTE_TO_CHARACTER[byte] for byte in "\u3042\u3044\u4e00a".encode()))
+    merges = random_merges(draw, alphabet, draw.randint(0, 60))
+    known = draw.sample(alphabet, k=draw.choice([len(alphabet), len(alphabet), len(alphabet) - 1]))
+    unknown = draw.choice([None, "[UNK]"])
+    case = PipelineCase(parts_of(PRE_TOKENIZERS[pre_tokenizer], bpe_model(merges, known, ignore_merges=whole_words, unk_token=unknown)))
+    texts = ["".join(draw.choices("\u3042\u3044\u4e00a", k=length)) for length in (1, 2, 3, 4, 6, 7, 8, 9, 12, 15, 20, 40, 90) for _ in "ab"]
+    case.check(texts)
+    case.check([*texts[::-1], "".join(texts)])
+
+
+@pytest.mark.parametrize("pre_tokenizer", ["byte-level", "llama3-bytes"])
+def test_a_memo_that_is_full(pre_tokenizer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memo, "_ROWS", 16)
+    draw = random.Random(8)
+    characters = [*CHARACTER_TO_BYTE]
+    case = PipelineCase(parts_of(PRE_TOKENIZERS[pre_tokenizer], bpe_model(random_merges(draw, "".join(characters), 400), characters)))
+    texts = ["".join(draw.choices("ab\u3042\u3044\u4e00 \u00e9", k=30)) for _ in range(300)]
+    for _ in range(2):
+        case.check(texts)
