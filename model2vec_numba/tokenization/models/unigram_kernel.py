@@ -102,24 +102,22 @@ def tokenize_pieces(
                 j = part_ends[part]
                 length = j - i
                 row = -1
+                flags = np.uint64(0)
                 if length <= MEMO_BYTES:
                     key = memo_key(data, i, length)
                     hashed = memo_hash(key)
                     row = find_row(memo, hashed, key, length)
                     if row >= 0:
                         flags = row_info(memo, row) >> np.uint64(FLAGS)
-                        if parts == 1 or flags == _CLEAR:
-                            at = copy_ids(memo, row, ids, at)
-                            i = j
-                            part += 1
-                            continue
-                        if flags == _CLEAR | _UNKNOWN_CHARACTER:
-                            so_far = _add_scores(so_far, ids, summed, at, token_scores) + unknown_score
-                            at = copy_ids(memo, row, ids, at)
-                            summed = at
-                            i = j
-                            part += 1
-                            continue
+                if row >= 0 and (parts == 1 or flags & _CLEAR != 0):
+                    alone = flags & _UNKNOWN_CHARACTER != 0
+                    if alone:
+                        so_far = _add_scores(so_far, ids, summed, at, token_scores) + unknown_score
+                    at = copy_ids(memo, row, ids, at)
+                    summed = at if alone else summed
+                    i = j
+                    part += 1
+                    continue
                 so_far = _add_scores(so_far, ids, summed, at, token_scores)
                 summed = at
                 before = at
