@@ -120,3 +120,12 @@ def test_a_memo_that_is_full(pre_tokenizer: str, monkeypatch: pytest.MonkeyPatch
     texts = ["".join(draw.choices("ab\u3042\u3044\u4e00 \u00e9", k=30)) for _ in range(300)]
     for _ in range(2):
         case.check(texts)
+
+
+def test_the_unknown_token_as_a_part() -> None:
+    """A text that holds the unknown token is remembered part by part, and then the token alone: it is dropped from both."""
+    letters = ["a", "b", "\u3042", "\u3044"]
+    model = bpe_model([("\u3042", "\u3044")], letters, unk_token="b")
+    case = PipelineCase(parts_of(PRE_TOKENIZERS["whitespace"], model))
+    case.check(["ab\u3042\u3044b\u3042\u3042\u3044\u3044ba"])
+    case.check(["b", "ab", "b a b", "bb"])

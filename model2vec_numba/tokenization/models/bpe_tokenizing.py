@@ -138,6 +138,7 @@ def tokenize_pieces(
                                 done = _form(data, i, j, units, node_formed, pairs, tokens, starts, True, single_bytes, apart, dead, ids, first, heap)
                             if done < 0:
                                 break
+                            done = _without(unknown, ids, first, done)
                             if j - i <= MEMO_BYTES:
                                 remember(memo, part_hash, part_key, known_length, np.uint64(0), ids, first, done)
                         i = j
@@ -149,15 +150,23 @@ def tokenize_pieces(
                 settings = (single_bytes, prefix, suffix, fallbacks, unknown, fuses)
                 done = _merge(data, begin, end, units, node_tokens, pairs, *settings, symbols, links, heap, ids, at)
                 flags = _MERGED
-            for k in range(before, done):
-                if ids[k] != unknown:
-                    ids[at] = ids[k]
-                    at += 1
+            at = _without(unknown, ids, before, done)
             if length <= MEMO_BYTES and parts == 1:
                 remember(memo, hashed, key, length, flags, ids, before, at)
         at = min(at, stop)
         id_offsets[text + 1] = at
     return at
+
+
+@inner
+def _without(unknown: int, ids: NDArray[np.int32], first: int, last: int) -> int:
+    """Close the gaps that the unknown id leaves in ``ids[first:last]``, and return where they end."""
+    kept = first
+    for k in range(first, last):
+        if ids[k] != unknown:
+            ids[kept] = ids[k]
+            kept += 1
+    return kept
 
 
 @inner
