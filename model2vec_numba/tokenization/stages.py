@@ -28,7 +28,7 @@ class PieceBatch:
 
     Attributes:
         data: uint8; piece ``k`` is ``data[begins[k]:ends[k]]``, valid UTF-8 unless `byte_level`.
-        begins, ends: int64, shape (pieces,), each ascending; pieces do not overlap.
+        begins, ends: int64, shape (pieces,), each ascending; pieces do not overlap, and none is empty.
         offsets: int64, shape (texts + 1,), ascending.
         byte_level: whether the bytes stand for the characters that `ByteLevel` gives them.
     """
