@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from model2vec_numba.compiled import compiled, inner
 from model2vec_numba.words import LANES, characters_from, narrow_characters, store_word, trailing_zeros
 
-__all__ = ["SLACK", "most_utf8", "write_utf8"]
+__all__ = ["SLACK", "find_other", "most_utf8", "write_utf8"]
 
 # `write_utf8` may write so many bytes past the end of what it has to.
 SLACK = LANES
@@ -29,6 +29,20 @@ SLACK = LANES
 # What a string's characters are in memory: bytes below 0x80, or Latin-1, UCS-2 and UCS-4, which are called by their number of bytes.
 _NO_STRING = -1
 _ASCII = 0
+
+
+@compiled(gil=True)
+def find_other(strings: int, first: int, last: int) -> int:
+    """The position of the first of the elements ``first`` to ``last - 1`` of a list, as far as it has them, that is no string; or -1.
+
+    `strings` is the address of the list, which other threads may change at any other time. Of strings that have left the cache the interpreter
+    sees the types in 80 ns each, one after the other; here several are waited for at a time.
+    """
+    for i in range(first, min(last, _length(strings))):
+        _, _, width = _element(strings, i)
+        if width == _NO_STRING:
+            return i
+    return -1
 
 
 @compiled(gil=True)
@@ -116,6 +130,17 @@ def _element(_typing_context: Any, strings: Any, index: Any) -> Any:
         return context.make_tuple(builder, signature.return_type, [builder.load(part) for part in parts])
 
     return result(types.int64, types.int64), generate
+
+
+@intrinsic
+def _length(_typing_context: Any, strings: Any) -> Any:
+    """The number of elements of a list of Python's, by its address. The GIL must be held."""
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        api = context.get_python_api(builder)
+        return api.list_size(builder.inttoptr(arguments[0], api.pyobj))
+
+    return types.int64(types.int64), generate
 
 
 @intrinsic
