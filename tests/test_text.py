@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import sys
+import threading
 from collections import UserString
 from collections.abc import Callable
 from typing import Any
@@ -148,6 +151,30 @@ def test_a_list_that_changes_after_it_was_checked() -> None:
     assert sum(map(len, made)) == 0
 
 
+def test_a_list_that_another_thread_shortens_while_it_is_checked() -> None:
+    """Nothing is read where nothing is any more."""
+    sentences = ["x"] * 100_000
+    stop = threading.Event()
+
+    def change() -> None:
+        while not stop.is_set():
+            del sentences[stop_at() :]
+            sentences.extend("y" for _ in range(100_000 - len(sentences)))
+
+    stop_at = iter(itertools.cycle([0, 99_999, 50_000, 65_536, 1])).__next__
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        for _ in range(300):
+            assert check_sentences(sentences) is sentences
+    finally:
+        stop.set()
+        thread.join()
+        sys.setswitchinterval(interval)
+
+
 def test_portions_are_flattened_when_they_are_asked_to() -> None:
     good, bad = portions(["fine", "fine", "bad \ud800"], None, BatchLimits(2))
     assert parts(good.flatten()) == [b"fine"] * 2
@@ -184,8 +211,9 @@ class Text(str):
 
 
 def test_check_sentences_returns_what_it_got() -> None:
-    for sentences in (["a", "b"], ("a", "b"), [], (), [Text("a"), "b", np.str_("c")]):
+    for sentences in (["a", "b"], [], [Text("a"), "b", np.str_("c")]):
         assert check_sentences(sentences) is sentences
+    assert check_sentences(("a", "b")) == ["a", "b"]
     assert check_sentences(word for word in ("a", "b")) == ["a", "b"]
     assert check_sentences({"a": 1, "b": 2}) == ["a", "b"]
     assert check_sentences(np.array(["a", "b"])) == ["a", "b"]
