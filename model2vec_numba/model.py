@@ -247,6 +247,7 @@ class StaticModel:
         Raises:
             TypeError: a sentence is not a string; its position is named.
             ValueError: a sentence cannot be UTF-8 (its position is named), or an argument is out of range.
+            RuntimeError: the list was made shorter meanwhile.
         """
         if normalize is None and ignored.get("normalize_embeddings"):
             normalize = True
