@@ -54,8 +54,8 @@ def threads(layer: str, seconds: str) -> dict[str, Any]:
 
     model = load()
     expected = {part: serially(model, texts_of(part)) for part in range(THREADS)}
-    document = "\n".join(texts_of(0)) * 60
-    assert len(document) > 1 << 20
+    prose = "\n".join(texts_of(0))
+    document = prose * ((1 << 20) // len(prose) + 1)
     document_vector = model.encode(document, max_length=None, num_threads=1)
     start, calls, wrong = threading.Barrier(THREADS), [0] * THREADS, [0] * THREADS
 
