@@ -12,13 +12,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
 
 from model2vec_numba import StaticModel
 from model2vec_numba.cli import main, sinks, streaming, tables
+from model2vec_numba.cli.partial import PartialFile
 
 pa = pytest.importorskip("pyarrow")
 pytest.importorskip("pyarrow.parquet")
@@ -607,6 +608,42 @@ def test_ctrl_c_while_waiting_for_input(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 130
     assert not list(tmp_path.iterdir())
+
+
+def interrupted(*_: object, **__: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+# Ctrl-C at each moment: before a file is made, and before each of the calls that make one.
+@pytest.mark.parametrize("name", ["touch", "open", "write_text", "replace", "unlink"])
+def test_ctrl_c_while_a_file_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    partial = PartialFile(str(tmp_path / "out.csv"), {})
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, name, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            partial.open(resume=False)
+    partial.leave()
+    assert not list(tmp_path.iterdir())
+
+
+def test_ctrl_c_before_what_was_left_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = str(tmp_path / "out.csv")
+    first = PartialFile(target, {"column": "text"})
+    first.open(resume=False)
+    first.path.write_bytes(b"text\n1\n")
+    first.save(first.path, 1, 7)
+    # The next save is interrupted.
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            first.save(first.path, 2, 7)
+    first.leave()
+    PartialFile(target, {"column": "text"}).leave()
+    second = PartialFile(target, {"column": "text"})
+    second.open(resume=True)
+    assert (second.path, second.rows, second.size) == (first.path, 1, 7)
+    second.finish(second.path)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
 
 
 # The stages

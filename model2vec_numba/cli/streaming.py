@@ -119,8 +119,9 @@ def encode_tables(
         if is_stream(target):
             sink: Sink = open_text_sink(target, stack.enter_context(open_output(target)).write, schema)
         else:
-            partial = PartialFile(target, _job(inputs, target, columns, model, dtype), resume)
+            partial = PartialFile(target, _job(inputs, target, columns, model, dtype))
             stack.callback(partial.leave)
+            partial.open(resume)
             opener = find_sink(target)
             assert opener is not None
             sink = opener(partial.path, schema, partial.rows, partial.size)
