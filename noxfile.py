@@ -73,9 +73,17 @@ def minimums(session: nox.Session) -> None:
 @nox.session
 def integrations(session: nox.Session) -> None:
     """Arrow, pandas, Polars, DuckDB and scikit-learn: the tests of what works with the real libraries."""
-    install(session, "test", extras="arrow,cli,duckdb,pandas,polars,scikit-learn")
-    files = ("tests/test_arrow.py", "tests/test_integrations.py", "tests/test_readme.py", "tests/test_tables.py")
+    install(session, "test", extras="arrow,cli,duckdb,pandas,polars,quantization,scikit-learn")
+    files = ("tests/test_arrow.py", "tests/test_integrations.py", "tests/test_readme.py", "tests/test_tables.py", "tests/test_workshop.py")
     session.run("pytest", *(session.posargs or files), env=numba_cache(session))
+
+
+@nox.session
+def peers(session: nox.Session) -> None:
+    """Models that go to sentence-transformers and come from there, with the library, which brings PyTorch."""
+    install(session, "test", extras="cli,quantization")
+    session.install("sentence-transformers>=5")
+    session.run("pytest", *(session.posargs or ("tests/test_sentence_transformers.py",)), env=numba_cache(session))
 
 
 @nox.session
@@ -133,7 +141,7 @@ def stress(session: nox.Session) -> None:
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """The benchmarks; what follows ``--`` goes to pytest, files of theirs among it."""
-    install(session, "test")
+    install(session, "bench")
     named = any(argument.startswith("benchmarks") for argument in session.posargs)
     session.run("pytest", *([] if named else ["benchmarks"]), *session.posargs, env=numba_cache(session))
 

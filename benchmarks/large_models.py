@@ -11,14 +11,15 @@ from typing import Any
 
 import numpy as np
 from safetensors.numpy import save_file
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-__all__ = ["write_unigram_model", "write_wordpiece_model"]
+__all__ = ["write_bpe_model", "write_unigram_model", "write_wordpiece_model"]
 
 _LONGEST_PIECE = 8
 
 
-def write_wordpiece_model(folder: Path, rows: int, dim: int) -> None:
-    """A model of int8 whose tokens are w1, w2, …, of BERT's kind as most are."""
+def write_wordpiece_model(folder: Path, rows: int, dim: int, dtype: str = "int8") -> None:
+    """A model of int8 or float32 whose tokens are w1, w2, …, of BERT's kind as most are."""
     tokenizer = _tokenizer(
         ["[UNK]"],
         normalizer={"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": True},
@@ -31,7 +32,12 @@ def write_wordpiece_model(folder: Path, rows: int, dim: int) -> None:
             "vocab": {"[UNK]": 0} | {f"w{i}": i for i in range(1, rows)},
         },
     )
-    _write(folder, tokenizer, np.random.default_rng(rows).integers(-127, 128, (rows, dim), np.int8))
+    generator = np.random.default_rng(rows)
+    _write(
+        folder,
+        tokenizer,
+        generator.integers(-127, 128, (rows, dim), np.int8) if dtype == "int8" else generator.standard_normal((rows, dim), np.float32),
+    )
 
 
 def write_unigram_model(folder: Path, pieces: int, dim: int, texts: Iterable[str]) -> None:
@@ -62,6 +68,16 @@ def write_unigram_model(folder: Path, pieces: int, dim: int, texts: Iterable[str
         model={"type": "Unigram", "unk_id": 0, "vocab": scored, "byte_fallback": False},
     )
     _write(folder, tokenizer, np.random.default_rng(pieces).standard_normal((pieces, dim), np.float32))
+
+
+def write_bpe_model(folder: Path, tokens: int, dim: int, texts: Iterable[str]) -> None:
+    """A model of float32 with GPT-2's kind of tokenizer, byte-level BPE, trained on texts."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(vocab_size=tokens, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False)
+    tokenizer.train_from_iterator(texts, trainer)
+    count = tokenizer.get_vocab_size()
+    _write(folder, json.loads(tokenizer.to_str()), np.random.default_rng(tokens).standard_normal((count, dim), np.float32))
 
 
 def _tokenizer(special: list[str], **parts: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-__all__ = ["memory", "run_start", "run_steps"]
+__all__ = ["memory", "run_conversion", "run_start", "run_steps"]
 
 _TEXT = "It is cold today, and the weather is not going to change."
 
@@ -33,6 +33,15 @@ def run_steps(package: str, folder: Path, environment: dict[str, str]) -> dict[s
         Bytes of the resident set: "imported", "loaded" and "touched" after each step, "loaded_peak" and "touched_peak" the highest until then.
     """
     return _run("steps", package, environment, str(folder))
+
+
+def run_conversion(folder: Path, environment: dict[str, str]) -> dict[str, Any]:
+    """Load the model in `folder`, save it as int8 in another folder beside it, in a fresh process.
+
+    Returns:
+        Bytes of the resident set: "loaded_peak" and "converted_peak", the highest until the model was loaded, and until all was done.
+    """
+    return _run("convert", "model2vec_numba", environment, str(folder))
 
 
 def _run(task: str, package: str, environment: dict[str, str], *arguments: str) -> dict[str, Any]:
@@ -75,6 +84,15 @@ def _steps(package: str, folder: str) -> dict[str, Any]:
     return found | {"touched": memory("VmRSS"), "touched_peak": memory("VmHWM")}
 
 
+def _convert(folder: str) -> dict[str, Any]:
+    from model2vec_numba import quantize_model
+
+    model = _load("model2vec_numba", folder)
+    found = {"loaded_peak": memory("VmHWM")}
+    quantize_model(model, quantize_to="int8").save_pretrained(f"{folder}-int8")
+    return found | {"converted_peak": memory("VmHWM")}
+
+
 def memory(name: str) -> int:
     """Bytes that are resident, ``VmRSS``, or the most that have been, ``VmHWM``."""
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
@@ -84,5 +102,10 @@ def memory(name: str) -> int:
 if __name__ == "__main__":
     task, package, *rest = sys.argv[1:]
     default_model = Path(__file__).parents[1] / "model2vec_numba" / "default_model"
-    result = _steps(package, rest[0]) if task == "steps" else _start(package, str(default_model))
+    if task == "steps":
+        result = _steps(package, rest[0])
+    elif task == "convert":
+        result = _convert(rest[0])
+    else:
+        result = _start(package, str(default_model))
     sys.stdout.write(json.dumps(result) + "\n")

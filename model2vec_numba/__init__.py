@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from model2vec_numba.errors import ModelError, ModelFormatError, ModelNotFoundError, TokenizationError
 
 if TYPE_CHECKING:
-    from model2vec_numba.model import StaticModel
+    from model2vec_numba.model import StaticModel, quantize_model
     from model2vec_numba.threads import get_num_threads, set_num_threads
 
 __all__ = [
@@ -19,12 +19,14 @@ __all__ = [
     "TokenizationError",
     "__version__",
     "get_num_threads",
+    "quantize_model",
     "set_num_threads",
 ]
 
 _LAZY = {
     "StaticModel": "model2vec_numba.model",
     "get_num_threads": "model2vec_numba.threads",
+    "quantize_model": "model2vec_numba.model",
     "set_num_threads": "model2vec_numba.threads",
 }
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import numpy as np
@@ -20,10 +21,14 @@ from model2vec_numba.checks import checked_count
 from model2vec_numba.crew import share_out
 from model2vec_numba.errors import ModelFormatError, ModelNotFoundError
 from model2vec_numba.extras import require
-from model2vec_numba.files.hub import fetch
+from model2vec_numba.files.card import make_card
+from model2vec_numba.files.hub import fetch, push
 from model2vec_numba.files.origin import DEFAULT_MODEL, Origin, digest_of
 from model2vec_numba.files.reading import ModelFiles, read_bytes
-from model2vec_numba.pooling import make_table, pool, rows
+from model2vec_numba.files.writing import write_folder
+from model2vec_numba.pooling import EmbeddingTable, make_table, pool, rows
+from model2vec_numba.quantization import check_quantization, quantize_table
+from model2vec_numba.storage import Int8Scales
 from model2vec_numba.text import BatchLimits, Portion, check_sentences, flatten_one, portions
 from model2vec_numba.threads import get_num_threads, threads_of_call
 from model2vec_numba.tokenization import TokenBatch, choose_backend, parse_tokenizer
@@ -31,7 +36,7 @@ from model2vec_numba.tokenization import TokenBatch, choose_backend, parse_token
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["StaticModel"]
+__all__ = ["StaticModel", "quantize_model"]
 
 DEFAULT_MAX_LENGTH = 512
 _BATCH_SIZE = 1024
@@ -114,6 +119,7 @@ class StaticModel:
 
     def _assemble(self, files: ModelFiles, normalize: bool | None, max_length: int | _Unset | None) -> None:
         self._origin: Origin | None = None
+        self._card = None if files.folder is None else files.folder / "README.md"
         self._config = files.config
         self._spec = files.tokenizer
         self._table = files.table
@@ -145,9 +151,7 @@ class StaticModel:
             token: the Hub's access token, for private repositories; ``None`` for the one that is logged in.
             normalize: whether vectors are divided by their L2 norm. ``None``: as the model's files say.
             subfolder: the folder inside `path` that holds the model.
-            quantize_to: store the matrix as ``"float32"``, ``"float16"`` or ``"int8"`` instead.
-            dimensionality: keep only that many of the first dimensions.
-            vocabulary_quantization: not available yet.
+            quantize_to, dimensionality, vocabulary_quantization: make the model smaller, as `quantize_model` does.
             max_length: the number of tokens of a text that count; ``None``: all of them. Not given: as the model's files say, else 512.
             force_download: fetch from the Hub even what is cached. Otherwise a model that is whole in the cache is used without a question.
             revision: the Hub repository's branch, tag or commit; ``None`` for its main branch.
@@ -158,15 +162,26 @@ class StaticModel:
             ModelNotFoundError: there is no such model, or it cannot be reached.
             ModelFormatError: a file is not what it should be.
             ValueError: an argument is out of range.
+            ImportError: `vocabulary_quantization` is given and scikit-learn is not installed.
         """
-        if vocabulary_quantization is not None:
-            raise NotImplementedError("vocabulary_quantization at loading is not available yet; a model saved with it loads as it is")
         folder = _locate(path, token, subfolder, force_download, revision, cache_dir, local_files_only) / (subfolder or "")
-        origin = Origin(None if path is None else folder.absolute(), quantize_to, dimensionality)
+        source = None if path is None else folder.absolute()
+        if vocabulary_quantization is not None:
+            # Such a model is pickled with its contents: to cluster takes longer than to send them.
+            whole = cls._from_files(Origin(source, None, None).read(), normalize, max_length)
+            return quantize_model(whole, vocabulary_quantization, quantize_to, dimensionality)
+        origin = Origin(source, quantize_to, dimensionality)
         files = origin.read()
         model = cls._from_files(files, normalize, max_length)
         model._origin = origin
         return model
+
+    @classmethod
+    def from_sentence_transformers(cls: type[Model], path: str | os.PathLike[str], **arguments: Any) -> Model:
+        """Load a static embedding model of sentence-transformers: `from_pretrained`, which knows its layouts too, by the name that older versions
+        of model2vec have for this.
+        """
+        return cls.from_pretrained(path, **arguments)
 
     @classmethod
     def from_bytes(
@@ -198,6 +213,50 @@ class StaticModel:
         model = cls.__new__(cls)
         model._assemble(files, normalize, max_length)
         return model
+
+    def save_pretrained(self, path: str | os.PathLike[str], model_name: str | None = None, subfolder: str | None = None) -> None:
+        """Save the model to a folder, in Model2Vec's layout: `model2vec`, `sentence-transformers` and this package can load it from there.
+
+        The files are complete before they get their names; what had those names is replaced. A model that was loaded from the same folder, here or
+        in another process, goes on with what it has mapped. A scale of int8 values is saved as weights, all the same, which every reader heeds.
+        sentence-transformers refuses int8 without weights.
+
+        Args:
+            path: the folder; it is made if need be.
+            model_name: the name in the model card, `README.md`; ``None``: the folder's. The card's licence, languages and base model are those in
+                the card of the model that this one was loaded from.
+            subfolder: the folder inside `path` to save to.
+
+        Raises:
+            OSError: a file cannot be written; it is named, and nothing is left of it.
+        """
+        folder = Path(path).expanduser()
+        name = model_name or folder.absolute().name
+        write_folder(folder / (subfolder or ""), self._spec.text, self._table, self.config, make_card(name, self._facts(), self._card))
+
+    def push_to_hub(self, repo_id: str, private: bool = False, token: str | bool | None = None, subfolder: str | None = None) -> None:
+        """Upload the model to a repository of the Hugging Face Hub, as `save_pretrained` writes it.
+
+        Args:
+            repo_id: the repository's name; it is made if need be.
+            private: whether a repository that is made now is private.
+            token: the Hub's access token; ``None`` for the one that is logged in.
+            subfolder: the folder inside the repository.
+
+        Raises:
+            Whatever `huggingface_hub` raises where the Hub cannot be reached or refuses.
+        """
+        with TemporaryDirectory() as folder:
+            self.save_pretrained(folder, model_name=repo_id)
+            push(Path(folder), repo_id, private=private, token=token, subfolder=subfolder)
+
+    def _facts(self) -> dict[str, str]:
+        """What a model card says of the model."""
+        facts = {"Dimensions": f"{self.dim:,}", "Tokens": f"{len(self.tokens):,}", "Stored as": self.embedding_dtype}
+        if self.vocabulary_quantization is not None:
+            facts["Vectors that the tokens share"] = f"{self.vocabulary_quantization:,}"
+        length = "unlimited" if self.max_length is None else f"{self.max_length:,} tokens; the rest of a longer text is not read"
+        return {**facts, "Normalised": "yes" if self.normalize else "no", "Length of a text": length}
 
     @overload
     def encode(self, sentences: str, **arguments: Any) -> NDArray[np.float32]: ...
@@ -448,7 +507,7 @@ class StaticModel:
 
     @property
     def embedding(self) -> NDArray[Any]:
-        """The embedding matrix as it is stored, read-only, shape (rows, dim); bfloat16 as the uint16 of its bits."""
+        """The embedding matrix as it is stored, read-only, shape (rows, dim); bfloat16 as the uint16 of its bits, int8 without its scale."""
         return self._table.matrix
 
     @property
@@ -458,8 +517,8 @@ class StaticModel:
 
     @property
     def weights(self) -> NDArray[np.float32] | None:
-        """The factor of each token's row, float32 of shape (tokens,); ``None`` where the model has none."""
-        return self._table.weights if len(self._table.weights) else None
+        """The factor of each token's row, float32 of shape (tokens,), read-only; ``None`` where each is 1. A scale of int8 values is part of it."""
+        return self._table.all_weights
 
     @property
     def token_mapping(self) -> NDArray[np.int32] | None:
@@ -518,10 +577,14 @@ class StaticModel:
         self._backend = choose_backend(self._spec)
         self._spec.forget()
 
-    def _by_value(self) -> StaticModel:
+    def _by_value(self: Model) -> Model:
         """The same model, but one that pickles with its contents, for where its files are not."""
+        return self._with_table(self._table)
+
+    def _with_table(self: Model, table: EmbeddingTable) -> Model:
+        """A model with another embedding table for the same tokens. What both are otherwise made of they share."""
         other = type(self).__new__(type(self))
-        other.__dict__.update(self.__dict__, _origin=None)
+        other.__dict__.update(self.__dict__, _origin=None, _table=table)
         return other
 
     def __repr__(self) -> str:
@@ -529,6 +592,52 @@ class StaticModel:
             f"{type(self).__name__}(dim={self.dim}, tokens={self._spec.size}, dtype={self.embedding_dtype}, normalize={self.normalize}, "
             f"max_length={self.max_length}, tokenizer_backend={self.tokenizer_backend!r})"
         )
+
+
+def quantize_model(
+    model: Model,
+    vocabulary_quantization: int | None = None,
+    quantize_to: str | None = None,
+    dimensionality: int | None = None,
+    *,
+    int8_scales: Int8Scales = "matrix",
+    show_progress_bar: bool = False,
+) -> Model:
+    """A smaller model: tokens that share rows, narrower numbers, fewer dimensions. In this order, where several are asked for.
+
+    What each costs was measured on all-MiniLM-L6-v2 distilled to 256 dimensions in float32, with the 4,314 pairs of sentences of STSbenchmark in
+    English: the rank correlation (Spearman's) of their cosines with those of the model as it was, and the mean and the worst cosine between a
+    sentence's vector before and after. `python -m benchmarks.quality` does so for any model.
+
+    Args:
+        model: the model, which stays as it is.
+        vocabulary_quantization: the number of rows that the tokens share (k-means of the rows' directions; their lengths become weights). Needs
+            scikit-learn, and a copy of the matrix in float32 while it works. The most lossy: with 8,192 rows for 29,525 tokens the correlation
+            is 0.973 (cosines 0.871, worst 0.63), with 2,048 it is 0.939 (0.759, worst 0.45).
+        quantize_to: the type to store the matrix in. ``"float16"`` and ``"bfloat16"``: 1.00000 (cosines above 0.99999); ``"int8"``: see
+            `int8_scales`; ``"float32"``, ``"float64"``: nothing is lost.
+        dimensionality: the number of dimensions to keep, the first ones, which say most in models that were distilled with a PCA, as most are.
+            128 of 256: 0.993 (what is cut counting as zeros, cosines 0.886, worst 0.70); 64: 0.973; 32: 0.944.
+        int8_scales: for int8, ``"matrix"``: one scale for all values, so that the largest magnitude is 127, with the integers that model2vec
+            has: 0.99996 (cosines 0.99932, worst 0.9961); or ``"row"``: one for each row: 1.00000 (0.99997, worst 0.99993), and `encode` takes a
+            third longer. With either, vectors that are not normalised are in the original units (model2vec drops the scale): their lengths are
+            within 1 % with ``"row"``; with ``"matrix"`` not where a text's rows are all short, such as those of punctuation.
+        show_progress_bar: show one on standard error while rows are clustered (needs `tqdm`).
+
+    Returns:
+        A model of the same class. What is not converted is shared with `model`.
+
+    Raises:
+        ValueError: an argument is out of range, or the vocabulary is quantised already, or there is no int8 for what the matrix holds.
+        ImportError: scikit-learn is not installed, or `tqdm`.
+    """
+    table = model._table
+    check_quantization(table, quantize_to, dimensionality, int8_scales)
+    if vocabulary_quantization is not None:
+        from model2vec_numba.clustering import cluster_table
+
+        table = cluster_table(table, vocabulary_quantization, show_progress_bar)
+    return model._with_table(quantize_table(table, quantize_to, dimensionality, int8_scales))
 
 
 def _locate(

@@ -1,7 +1,8 @@
-"""A Hugging Face Hub in small: the routes that `huggingface_hub` uses to download a model, served from memory on this machine."""
+"""A Hugging Face Hub in small: the routes that `huggingface_hub` uses to download and upload a model, served from memory on this machine."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
@@ -28,6 +29,7 @@ class Repository:
     refs: dict[str, str] = field(default_factory=dict)
     commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
     token: str | None = None  # who does not send it is told that there is no such repository
+    private: bool = False
 
     def commit(self, name: str, files: dict[str, bytes], *refs: str) -> str:
         """Add a version, the newest of `refs` (the main branch if none is given), and return its hash."""
@@ -97,6 +99,23 @@ class _Handler(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self._answer()
 
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        token = (self.headers.get("Authorization") or "").removeprefix("Bearer ") or None
+        self.server_hub.requests.append(Request(self.command, self.path, token))
+        path = urlsplit(self.path).path
+        if token is None:
+            self._refuse(401, "Unauthorized", "Invalid username or password.")
+        elif path == "/api/repos/create":
+            self._create(json.loads(body), token)
+        elif path == "/api/validate-yaml":
+            self._send_json({"errors": [], "warnings": []})
+        elif upload := re.fullmatch("/api/models/(.+)/(preupload|commit)/([^/]+)", path):
+            if found := self._find(upload[1], upload[3], token):
+                self._preupload(json.loads(body)) if upload[2] == "preupload" else self._commit(upload[1], found[1], body)
+        else:
+            self._refuse(404, "NotFound", f"no route {self.path}")
+
     def log_message(self, format: str, *arguments: object) -> None:
         """Nothing: the requests are kept instead."""
 
@@ -117,6 +136,28 @@ class _Handler(BaseHTTPRequestHandler):
                 self._resolve(file[1], *found, unquote(file[3]))
         else:
             self._refuse(404, "NotFound", f"no route {self.path}")
+
+    def _create(self, wanted: dict[str, Any], token: str) -> None:
+        name = "/".join(part for part in (wanted.get("organization"), wanted["name"]) if part)
+        if name in self.server_hub.repositories:
+            self._send(409, json.dumps({"error": "You already created this model repo", "url": f"{self.server_hub.url}/{name}"}).encode())
+            return
+        private = bool(wanted.get("private") or wanted.get("visibility") == "private")
+        repository = self.server_hub.repositories[name] = Repository(token=token if private else None, private=private)
+        repository.commit("created", {".gitattributes": b""})
+        self._send_json({"url": f"{self.server_hub.url}/{name}"})
+
+    def _preupload(self, wanted: dict[str, Any]) -> None:
+        # Every file may come with the commit itself, be it large or not.
+        self._send_json({"files": [{"path": file["path"], "uploadMode": "regular", "shouldIgnore": False} for file in wanted["files"]]})
+
+    def _commit(self, name: str, files: dict[str, bytes], body: bytes) -> None:
+        repository = self.server_hub.repositories[name]
+        lines = [json.loads(line) for line in body.decode().splitlines()]
+        added = {line["value"]["path"]: base64.b64decode(line["value"]["content"]) for line in lines if line["key"] == "file"}
+        commit = repository.commit(f"{name} {len(repository.commits)}", {**files, **added})
+        url = f"{self.server_hub.url}/{name}/commit/{commit}"
+        self._send_json({"success": True, "commitOid": commit, "commitUrl": url, "hookOutput": ""})
 
     def _find(self, name: str, revision: str, token: str | None) -> tuple[str, dict[str, bytes]] | None:
         """The commit and its files, or None when it has been refused."""

@@ -30,11 +30,12 @@ from hypothesis.extra import numpy as st_numpy
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from model2vec_numba import StaticModel
+import model2vec_numba
+from model2vec_numba import StaticModel, quantize_model
 from model2vec_numba.cli import main
 from model2vec_numba.cli.formats import find_format
-from model2vec_numba.cli.output import Output
 from model2vec_numba.files.origin import DEFAULT_MODEL
+from model2vec_numba.files.whole_file import Output
 from model2vec_numba.warmup import warmup
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs signals, terminals and permissions as POSIX has them")
@@ -687,7 +688,7 @@ def test_info_of_the_default_model(call: Callable[..., Result], default_model: S
 def test_info_of_a_quantised_vocabulary(call: Callable[..., Result], tmp_path: Path) -> None:
     tensors: dict[str, NDArray[Any]] = {
         "embeddings": np.ones((2, 3), np.float16),
-        "weights": np.ones(4, np.float64),
+        "weights": np.arange(1.0, 5.0),
         "mapping": np.array([0, 1, 1, 0], np.int64),
     }
     contents = model_bytes(new_tokenizer("a", "b", "c"), tensors, {"normalize": False, "max_length": None})
@@ -698,6 +699,89 @@ def test_info_of_a_quantised_vocabulary(call: Callable[..., Result], tmp_path: P
     assert facts["bytes_on_disk"] == sum(map(len, contents))
     assert facts["bytes_in_memory"] == 2 * 3 * 2 + 4 * 4 + 4 * 4
     assert re.search(r"^max length: +none$", call("info", folder).out, re.MULTILINE)
+
+
+def test_bench(call: Callable[..., Result], tiny_folder: Path) -> None:
+    """On the documentation and on a file; the peer is there in the tests."""
+    result = call("bench", "--seconds", "0.1", "-m", tiny_folder)
+    assert result.code == 0
+    assert re.search(r"model2vec-numba, one thread +[\d,]+ texts/s", result.out)
+    assert re.search(r"model2vec-numba, one thread is [\d.]+ times as fast as model2vec \d", result.out)
+    Path("texts.txt").write_text("the cat\n\nsat\n")
+    assert "2 texts of 5 bytes" in call("bench", "texts.txt", "--seconds", "0.1", "-m", tiny_folder).out
+    Path("empty.txt").write_text("\n")
+    assert "no text" in call("bench", "empty.txt", "-m", tiny_folder).err
+
+
+def test_bench_without_the_peer(call: Callable[..., Result], tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "model2vec", None)
+    result = call("bench", "--seconds", "0.1", "-m", tiny_folder)
+    assert result.code == 0 and "model2vec: not installed" in result.out
+
+
+CONVERSIONS: dict[str, tuple[list[str], dict[str, Any]]] = {
+    "as it is": ([], {}),
+    "int8": (["--dtype", "int8"], {"quantize_to": "int8"}),
+    "int8, a scale a row": (["--dtype", "int8", "--int8-scales", "row"], {"quantize_to": "int8", "int8_scales": "row"}),
+    "dims": (["--dims", "2", "--dtype", "float16"], {"dimensionality": 2, "quantize_to": "float16"}),
+}
+
+
+@pytest.mark.parametrize("name", CONVERSIONS)
+def test_convert(name: str, call: Callable[..., Result], tiny_folder: Path) -> None:
+    """What the command saves is what `quantize_model` makes, and what it says of both is so."""
+    options, arguments = CONVERSIONS[name]
+    model = StaticModel.from_pretrained(tiny_folder)
+    expected = quantize_model(model, **arguments)
+    texts = ["the cat", "sat here the", ""]
+    result = call("convert", tiny_folder, "-o", "smaller", *options)
+    assert (result.code, result.err) == (0, "")
+    loaded = StaticModel.from_pretrained("smaller")
+    np.testing.assert_array_equal(loaded.encode(texts), expected.encode(texts))
+    _, before, after, cosines = result.out.splitlines()
+    assert before.split()[0] == "before" and f" {model.dim} " in before and model.embedding_dtype in before
+    assert after.split()[0] == "after" and f" {expected.dim} " in after and expected.embedding_dtype in after
+    assert f"{Path('smaller/model.safetensors').stat().st_size / 1e6:.2f} MB" in after
+    assert "cosine with the original" in cosines
+
+
+def test_convert_of_the_default_model(call: Callable[..., Result], default_model: StaticModel) -> None:
+    """Half of the dimensions; the cosines are those of NumPy over the sample, the rest counted as zeros."""
+    result = call("convert", "-o", "half", "--dims", "128")
+    sample = (Path(model2vec_numba.__file__).parent / "cli" / "sample.txt").read_text(encoding="utf-8").splitlines()
+    vectors = default_model.encode(sample, normalize=False).astype(np.float64)
+    vectors = vectors[vectors.any(axis=1)]
+    shares = np.linalg.norm(vectors[:, :128], axis=1) / np.linalg.norm(vectors, axis=1)
+    assert len(shares) > 100
+    assert f"{len(shares)} sample texts: mean {shares.mean():.5f}, worst {shares.min():.5f}" in result.out
+    # Over itself, too.
+    again = call("convert", "half", "-o", "half", "--dims", "64")
+    assert again.code == 0
+    assert StaticModel.from_pretrained("half").dim == 64
+    assert " 128 " in again.out.splitlines()[1] and " 64 " in again.out.splitlines()[2]
+
+
+def test_convert_a_vocabulary(call: Callable[..., Result], tiny_folder: Path) -> None:
+    pytest.importorskip("sklearn")
+    result = call("convert", tiny_folder, "-o", "smaller", "--vocabulary", "3")
+    assert (result.code, result.err) == (0, "")
+    assert StaticModel.from_pretrained("smaller").vocabulary_quantization == 3
+    assert "quantised already" in call("convert", "smaller", "-o", "other", "--vocabulary", "2").error()
+
+
+def test_convert_what_knows_none_of_the_sample(call: Callable[..., Result], tmp_path: Path) -> None:
+    write_model(tmp_path / "odd", model_bytes(new_tokenizer("xyzzy"), {"embeddings": np.ones((2, 3), np.float32)}))
+    result = call("convert", tmp_path / "odd", "-o", "smaller")
+    assert result.code == 0 and "no tokens in this vocabulary" in result.out
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [(["--dims", "9999"], "dimensionality must be an integer from 1 to "), (["--vocabulary", "9999"], "vocabulary_quantization must be an integer")],
+)
+def test_convert_that_cannot_be(options: list[str], says: str, call: Callable[..., Result], tiny_folder: Path) -> None:
+    assert says in call("convert", tiny_folder, "-o", "smaller", *options).error()
+    assert not Path("smaller").exists()
 
 
 # Usage, help, and what is not installed
@@ -717,6 +801,9 @@ def test_info_of_a_quantised_vocabulary(call: Callable[..., Result], tmp_path: P
         (["encode", "a", "--batch-size", "0"], "--batch-size"),
         (["encode", "a", "--max-length", "0"], "'0' is neither an integer of 1 or more nor none"),
         (["encode", "a", "--max-length", "many"], "'many' is neither an integer of 1 or more nor none"),
+        (["convert"], "Missing option '-o'"),
+        (["convert", "-o", "out", "--dtype", "int4"], "'int4' is not one of"),
+        (["convert", "-o", "out", "--dims", "0"], "--dims"),
         (["encode", "a", "--max-length", "-1"], "'-1' is neither an integer of 1 or more nor none"),
     ],
 )
@@ -735,7 +822,7 @@ def test_no_input_at_a_terminal() -> None:
     assert "nothing to encode" in result.err
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["encode", "--help"], ["info", "-h"], ["encode-single", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["encode", "--help"], ["info", "-h"], ["encode-single", "--help"], ["convert", "-h"]])
 def test_help(arguments: list[str], call: Callable[..., Result]) -> None:
     result = call(*arguments)
     assert (result.code, result.err) == (0, "")

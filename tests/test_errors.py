@@ -387,7 +387,7 @@ def test_dimensionality_out_of_range(value: Any, tiny_folder: Path) -> None:
     assert repr(value) in str(raised.value)
 
 
-@pytest.mark.parametrize("value", ["int4", "", "bfloat16", "F16", 8, np.float16, ["int8"]], ids=repr)
+@pytest.mark.parametrize("value", ["int4", "", "uint8", "F16", 8, np.float16, ["int8"]], ids=repr)
 def test_unknown_quantize_to(value: Any, tiny_folder: Path) -> None:
     with pytest.raises(ValueError, match=r"quantize_to must be one of .*float16.*int8") as raised:
         StaticModel.from_pretrained(tiny_folder, quantize_to=value)

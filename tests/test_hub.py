@@ -41,7 +41,10 @@ CLIENT = """
             return {"path": huggingface_hub.snapshot_download(**arguments["snapshot_download"])}
         from model2vec_numba import StaticModel
         try:
+            upload = arguments.pop("push_to_hub", None)
             model = StaticModel.from_pretrained(**arguments)
+            if upload is not None:
+                model.push_to_hub(**upload)
         except Exception as error:
             return {"error": [kind.__name__ for kind in type(error).__mro__], "message": str(error)}
         return {"vectors": model.encode(TEXTS).tolist(), "normalize": model.normalize}
@@ -314,3 +317,34 @@ def test_paths_inside_a_repository() -> None:
     root = ["README.md", "config.json", "config_sentence_transformers.json", "model.safetensors", "modules.json", "tokenizer.json"]
     assert hub_patterns(None) == sorted([*root, "0_StaticEmbedding/model.safetensors", "0_StaticEmbedding/tokenizer.json"])
     assert set(hub_patterns("a")) == {f"a/{name}" for name in hub_patterns(None)} | {"config_sentence_transformers.json", "modules.json"}
+
+
+@pytest.mark.parametrize("private", [False, True])
+def test_push_and_load(private: bool, hub: HubServer, client: Client, tmp_path: Path) -> None:
+    """To a repository that is made, then into a folder of the same one, beside what is there; each can be loaded."""
+    folder = write_model(tmp_path / "model", contents(5, {"normalize": True, "language": ["en"]}))
+    (folder / "README.md").write_text("---\nlicense: apache-2.0\nlanguage: en\nbase_model: owner/teacher\n---\nA model.", encoding="utf-8")
+    upload = {"repo_id": "owner/name", "private": private, "token": "hf_secret"}
+    at_root, below = client.load(
+        {"path": str(folder), "push_to_hub": upload},
+        {"path": str(folder), "dimensionality": 3, "push_to_hub": {**upload, "subfolder": "small"}},
+    )
+    assert hub.repositories["owner/name"].private is private
+    files = hub.repositories["owner/name"].commits[hub.repositories["owner/name"].refs["main"]]
+    names = {"config.json", "tokenizer.json", "model.safetensors", "modules.json", "README.md"}
+    assert set(files) == names | {f"small/{name}" for name in names} | {".gitattributes"}
+    card = files["README.md"].decode()
+    assert "license: apache-2.0" in card and "base_model: owner/teacher" in card and "language: en" in card and "# owner/name" in card
+    loaded, loaded_below = client.load(
+        {"path": "owner/name", "token": "hf_secret"}, {"path": "owner/name", "subfolder": "small", "token": "hf_secret"}
+    )
+    assert (loaded["vectors"], loaded_below["vectors"]) == (at_root["vectors"], below["vectors"])
+    if private:
+        (refused,) = client.load({"path": "owner/name", "cache_dir": str(tmp_path / "other")})
+        assert "ModelNotFoundError" in refused["error"]
+
+
+def test_push_that_is_refused(client: Client, tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "model", contents(5))
+    (refused,) = client.load({"path": str(folder), "push_to_hub": {"repo_id": "owner/name", "token": False}})
+    assert "HfHubHTTPError" in refused["error"] and "401" in refused["message"]

@@ -41,3 +41,11 @@ def test_columns_and_data_frames(number: int, capsys: pytest.CaptureFixture[str]
         exec(compile(code, README.name, "exec"), names)
         said = re.findall(r"print\(.*  # (.*)", code)
         assert capsys.readouterr().out.splitlines() == said
+
+
+def test_smaller_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (code,) = blocks("Smaller models")
+    names: dict[str, Any] = {}
+    exec(compile(code, README.name, "exec"), names)
+    assert names["StaticModel"].from_pretrained("smaller").dim == 128

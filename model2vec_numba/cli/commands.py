@@ -6,6 +6,7 @@ import glob
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -17,6 +18,7 @@ from model2vec_numba.cli.sinks import find_sink
 from model2vec_numba.cli.streaming import Columns, Input, encode_tables
 from model2vec_numba.cli.tables import FORMATS, STANDARD_INPUT, TEXT_COLUMN, format_of
 from model2vec_numba.cli.texts import checked, read_texts
+from model2vec_numba.storage import INT8_SCALES, STORAGE_DTYPES, Int8Scales
 
 if TYPE_CHECKING:
     from model2vec_numba.model import StaticModel
@@ -258,6 +260,68 @@ def info(model: str | None, as_json: bool, **model_options: Any) -> None:
     del model_options["quiet"]
     with open_output("-") as file:
         file.write(describe(loaded, model_folder(model, **model_options), as_json).encode())
+
+
+@cli.command()
+@click.argument("model", required=False)
+@click.option("-o", "--output", "folder", metavar="FOLDER", required=True, help="The folder to save to. What it has of a model is replaced.")
+@click.option("--dtype", type=click.Choice(STORAGE_DTYPES), help="The type to store the vectors in; without: as it is.")
+@click.option("--dims", type=click.IntRange(min=1), help="The number of dimensions to keep, the first ones.")
+@click.option("--vocabulary", type=click.IntRange(min=1), help="The number of vectors that the tokens share, found by k-means (needs scikit-learn).")
+@click.option(
+    "--int8-scales", type=click.Choice(INT8_SCALES), default="matrix", show_default=True, help="One scale for all int8 values, or one a row."
+)
+@_options(*_HUB_OPTIONS)
+def convert(
+    model: str | None,
+    folder: str,
+    dtype: str | None,
+    dims: int | None,
+    vocabulary: int | None,
+    int8_scales: Int8Scales,
+    quiet: bool,
+    **model_options: Any,
+) -> None:
+    """Make a model smaller, and show what that costs.
+
+    MODEL is a folder, or the name of a Hugging Face Hub repository; without: the bundled model. The result has Model2Vec's layout, which
+    model2vec and sentence-transformers read too, but for bfloat16, which model2vec does not know.
+
+    The cosines are those between the vectors of the two models for some hundred texts in thirty languages. One scale a row is the more exact
+    form of int8; one for all has the integers that model2vec has.
+    """
+    loaded = _load(model, quiet=quiet, **model_options)
+    from model2vec_numba.cli.convert import compare
+    from model2vec_numba.cli.info import file_sizes, model_folder
+    from model2vec_numba.model import StaticModel, quantize_model
+
+    show = not quiet and vocabulary is not None and sys.stderr is not None and sys.stderr.isatty()
+    smaller = quantize_model(loaded, vocabulary, dtype, dims, int8_scales=int8_scales, show_progress_bar=show)
+    # Before the files can be replaced, if the folder is the same.
+    sizes = file_sizes(model_folder(model, **model_options))
+    smaller.save_pretrained(folder)
+    with open_output("-") as file:
+        file.write(compare(loaded, sizes, StaticModel.from_pretrained(folder), file_sizes(Path(folder))).encode())
+
+
+@cli.command()
+@click.argument("files", metavar="FILE...", nargs=-1, type=click.Path(exists=True, dir_okay=False))
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=5.0, show_default=True, help="How long to time, about.")
+@_options(_MODEL_OPTION, *_HUB_OPTIONS)
+def bench(files: Sequence[str], seconds: float, model: str | None, **options: Any) -> None:
+    """Show how fast this installation encodes, beside model2vec if that is installed.
+
+    FILE is text in UTF-8, one text on each line; without, paragraphs of Python's documentation are encoded. This is a quick look: the repository
+    has the whole benchmark suite.
+    """
+    loaded = _load(model, **options)
+    from model2vec_numba.cli.bench import bench as lines
+    from model2vec_numba.cli.info import model_folder
+
+    del options["quiet"]
+    with open_output("-") as file:
+        for line in lines(loaded, model_folder(model, **options), list(files), seconds):
+            file.write(line.encode())
 
 
 @cli.command()

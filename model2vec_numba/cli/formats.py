@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from model2vec_numba.cli.output import Output, is_stream
+from model2vec_numba.cli.output import is_stream
+from model2vec_numba.files.whole_file import Output
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from model2vec_numba.files.hub import fetch
 from model2vec_numba.files.layouts import require_layout
 from model2vec_numba.files.origin import DEFAULT_MODEL
 from model2vec_numba.model import StaticModel
 
-__all__ = ["describe", "model_folder"]
+__all__ = ["FileSizes", "describe", "file_sizes", "model_folder"]
+
+
+class FileSizes(NamedTuple):
+    """Bytes on disk: of the file of tensors, and of a model's three files together."""
+
+    tensors: int
+    all: int
+
+
+def file_sizes(folder: Path) -> FileSizes:
+    """How large the files of the model in `folder` are."""
+    layout = require_layout(folder)
+    tensors, *others = ((folder / name).stat().st_size for name in (layout.tensors, layout.tokenizer, layout.config))
+    return FileSizes(tensors, tensors + sum(others))
 
 
 def describe(model: StaticModel, folder: Path, as_json: bool) -> str:
@@ -24,7 +38,6 @@ def describe(model: StaticModel, folder: Path, as_json: bool) -> str:
 
 
 def _facts(model: StaticModel, folder: Path) -> dict[str, Any]:
-    layout = require_layout(folder)
     arrays = (model.embedding, model.weights, model.token_mapping)
     return {
         "folder": str(folder),
@@ -34,7 +47,7 @@ def _facts(model: StaticModel, folder: Path) -> dict[str, Any]:
         "storage_dtype": model.embedding_dtype,
         "weights": model.weights is not None,
         "mapping": model.token_mapping is not None,
-        "bytes_on_disk": sum((folder / name).stat().st_size for name in (layout.config, layout.tokenizer, layout.tensors)),
+        "bytes_on_disk": file_sizes(folder).all,
         "bytes_in_memory": sum(array.nbytes for array in arrays if array is not None),
         "normalize": model.normalize,
         "max_length": model.max_length,

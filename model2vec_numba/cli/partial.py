@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from model2vec_numba.cli.output import is_temporary, mode_to_keep, naming, temporary_name
+from model2vec_numba.files.whole_file import is_temporary, mode_to_keep, naming, temporary_name
 
 __all__ = ["PartialFile"]
 

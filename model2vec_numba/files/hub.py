@@ -1,4 +1,4 @@
-"""Fetch a model's files from the Hugging Face Hub, or find them in its cache."""
+"""Fetch a model's files from the Hugging Face Hub, or find them in its cache; and push them there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from model2vec_numba.errors import ModelNotFoundError
 from model2vec_numba.files.layouts import LAYOUTS, find_layout, hub_path, hub_patterns
 
-__all__ = ["fetch"]
+__all__ = ["fetch", "push"]
 
 
 def fetch(
@@ -57,6 +57,15 @@ def fetch(
             return cached
         raise ModelNotFoundError(f"{repo_id}: no such folder, and not to be had from the Hugging Face Hub: {_one_line(error)}") from error
     return Path(folder)
+
+
+def push(folder: Path, repo_id: str, *, private: bool, token: str | bool | None, subfolder: str | None) -> None:
+    """Upload the files of a folder to a Hub repository, which is made if need be."""
+    from huggingface_hub import HfApi
+
+    hub = HfApi(token=token)
+    hub.create_repo(repo_id, private=private, exist_ok=True)
+    hub.upload_folder(repo_id=repo_id, folder_path=folder, path_in_repo=subfolder, commit_message="Upload of a Model2Vec model")
 
 
 def _cached_snapshot(repo_id: str, revision: str | None, cache_dir: str | Path | None, subfolder: str | None) -> Path | None:

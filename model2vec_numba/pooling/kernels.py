@@ -56,6 +56,7 @@ def pool_texts(
     matrix: NDArray[Any],
     weights: NDArray[np.float32],
     mapping: NDArray[np.int32],
+    scale: float,
     ids: NDArray[np.int32],
     offsets: NDArray[np.int64],
     normalize: bool,
@@ -66,8 +67,9 @@ def pool_texts(
 ) -> None:
     """Write the vectors of texts ``first`` to ``last - 1`` to their rows of `out`, float32 of shape (texts, dim).
 
-    A vector is the mean over the tokens of ``weights[id] * matrix[mapping[id]]`` (empty `weights` and `mapping` stand for ones and the
-    identity), divided by its L2 norm if `normalize`. No tokens, or a zero mean, give zeros. Texts of more than `longest` tokens are passed over.
+    A vector is the mean over the tokens of ``scale * weights[id] * matrix[mapping[id]]`` (empty `weights` and `mapping` stand for ones and the
+    identity; `scale` is positive), divided by its L2 norm if `normalize`. No tokens, or a zero mean, give zeros. Texts of more than `longest`
+    tokens are passed over.
     """
     dim = matrix.shape[1]
     around = _columns_around(matrix)
@@ -86,14 +88,14 @@ def pool_texts(
             # Most texts are one block, which needs no total.
             _find_rows(ids, begin, end - begin, mapping, rows, ahead)
             _sum_rows(matrix, rows, ahead, end - begin, None, around, block)
-            _finish(block, end - begin, normalize, out[text])
+            _finish(block, end - begin, normalize, scale, out[text])
             continue
         total[:] = 0
         for at in range(begin, end, PART):
             _sum_part(matrix, weights, mapping, ids, at, min(at + PART, end), around, block, weighted_block, rows, ahead, factors, part)
             for d in range(dim):
                 total[d] += part[d]
-        _finish(total, end - begin, normalize, out[text])
+        _finish(total, end - begin, normalize, scale, out[text])
 
 
 @compiled()
@@ -212,16 +214,15 @@ def _add_exactly(matrix: NDArray[Any], rows: NDArray[np.int64], count: int, fact
 
 
 @inner
-def _finish(total: NDArray[Any], count: int, normalize: bool, vector: NDArray[np.float32]) -> None:
-    """Write the mean of `count` rows that sum to `total`, divided by its norm if asked for, to `vector`."""
-    divisor = np.float64(max(count, 1))
+def _finish(total: NDArray[Any], count: int, normalize: bool, scale: float, vector: NDArray[np.float32]) -> None:
+    """Write the mean of `count` rows that sum to `total`, times `scale`, or if asked for divided by its norm, to `vector`."""
+    factor = scale / max(count, 1)
     if normalize:
         square = sum_of_squares(total)
-        # The norm of the sum serves: the count cancels out.
-        divisor = np.sqrt(square) if square > 0 else np.float64(1)
-    scale = 1 / divisor
+        # The norm of the sum serves: the count and the scale cancel out.
+        factor = 1 / np.sqrt(square) if square > 0 else np.float64(1)
     for d in range(len(total)):
-        vector[d] = np.float32(total[d] * scale)
+        vector[d] = np.float32(total[d] * factor)
 
 
 @compiled(parallel=True)
@@ -229,6 +230,7 @@ def pool_parallel(
     matrix: NDArray[Any],
     weights: NDArray[np.float32],
     mapping: NDArray[np.int32],
+    scale: float,
     ids: NDArray[np.int32],
     offsets: NDArray[np.int64],
     normalize: bool,
@@ -245,7 +247,7 @@ def pool_parallel(
     for _ in prange(workers):
         segment = claim(counter)
         while segment < len(segments) - 1:
-            pool_texts(matrix, weights, mapping, ids, offsets, normalize, segments[segment], segments[segment + 1], PART, out)
+            pool_texts(matrix, weights, mapping, scale, ids, offsets, normalize, segments[segment], segments[segment + 1], PART, out)
             segment = claim(counter)
     for text in long_texts:
         begin, end = offsets[text], offsets[text + 1]
@@ -261,7 +263,7 @@ def pool_parallel(
         for part in range(len(parts)):
             for d in range(len(total)):
                 total[d] += parts[part, d]
-        _finish(total, end - begin, normalize, out[text])
+        _finish(total, end - begin, normalize, scale, out[text])
 
 
 @compiled()
@@ -269,13 +271,14 @@ def gather_rows(
     matrix: NDArray[Any],
     weights: NDArray[np.float32],
     mapping: NDArray[np.int32],
+    scale: float,
     ids: NDArray[np.int32],
     out: NDArray[np.float32],
 ) -> None:
-    """Write ``weights[id] * matrix[mapping[id]]`` for each of `ids` to its row of `out`, float32 of shape (ids, dim)."""
+    """Write ``scale * weights[id] * matrix[mapping[id]]`` for each of `ids` to its row of `out`, float32 of shape (ids, dim)."""
     for at in range(len(ids)):
         token = ids[at]
         row = matrix[mapping[token] if len(mapping) else token]
-        weight = weights[token] if len(weights) else np.float32(1)
+        factor = np.float32(scale) * (weights[token] if len(weights) else np.float32(1))
         for d in range(out.shape[1]):
-            out[at, d] = weight * widen(row[d])
+            out[at, d] = factor * widen(row[d])

@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model2vec_numba.errors import ModelFormatError
+from model2vec_numba.storage import STORAGE_DTYPES
 
 __all__ = ["EmbeddingTable", "make_table"]
-
-STORAGE_DTYPES = ("float32", "float16", "bfloat16", "float64", "int8")
 
 # What a kernel sees of each storage type; see `widen`.
 _KERNEL_DTYPES = {"float16": np.dtype(np.uint16), "bfloat16": np.dtype(np.int16)}
@@ -20,15 +19,16 @@ _KERNEL_DTYPES = {"float16": np.dtype(np.uint16), "bfloat16": np.dtype(np.int16)
 
 @dataclass(frozen=True, eq=False)
 class EmbeddingTable:
-    """A model's vectors: the row of token ``t`` is ``weights[t] * matrix[mapping[t]]``.
+    """A model's vectors: the row of token ``t`` is ``scale * weights[t] * matrix[mapping[t]]``.
 
     Made by `make_table`, which sees to it that no valid id reads outside, and by `dataclasses.replace` of one.
 
     Attributes:
         matrix: shape (rows, dim), C-contiguous and read-only, in the storage type; bfloat16 as the uint16 of its bits.
         dtype: the storage type's name, one of `STORAGE_DTYPES`.
-        weights: float32, shape (at least the number of ids,), or empty when every token weighs 1.
+        weights: float32, shape (at least the number of ids,), or empty when all tokens weigh the same.
         mapping: int32, likewise, or empty when token ``t`` has row ``t``.
+        scale: positive, what every token weighs besides, such as the unit of int8 values; 1 where there are weights.
         elements: the matrix as the kernels read it: the same memory, half precision and bfloat16 as integers of two kinds.
         dim: the number of dimensions of a vector.
     """
@@ -37,10 +37,19 @@ class EmbeddingTable:
     dtype: str
     weights: NDArray[np.float32]
     mapping: NDArray[np.int32]
+    scale: float = 1.0
     elements: NDArray[Any] = field(init=False)
     dim: int = field(init=False)
 
     def __post_init__(self) -> None:
+        if len(self.weights):
+            object.__setattr__(self, "weights", self.weights * np.float32(self.scale))
+            # Rows without weights are summed faster, those of int8 in integers.
+            first = float(self.weights[0])
+            same = 0 < first < np.inf and bool(np.all(self.weights == first))
+            object.__setattr__(self, "scale", first if same else 1.0)
+            if same:
+                object.__setattr__(self, "weights", self.weights[:0])
         # Read-only, C-contiguous and aligned: kernels are compiled for this kind of array alone. NumPy does not pickle that one is read-only.
         for name, dtype in (("matrix", self.matrix.dtype.newbyteorder("=")), ("weights", np.float32), ("mapping", np.int32)):
             array = np.require(getattr(self, name), dtype, ["C", "A"]).view()
@@ -49,8 +58,19 @@ class EmbeddingTable:
         object.__setattr__(self, "elements", self.matrix.view(_KERNEL_DTYPES.get(self.dtype, self.matrix.dtype)))
         object.__setattr__(self, "dim", int(self.matrix.shape[1]))
 
+    @property
+    def all_weights(self) -> NDArray[np.float32] | None:
+        """The weight of each token, the scale in it: float32 of shape (tokens,), read-only; ``None`` if each is 1."""
+        if len(self.weights):
+            return self.weights
+        if self.scale == 1:
+            return None
+        weights = np.full(len(self.mapping) or len(self.matrix), self.scale, np.float32)
+        weights.flags.writeable = False
+        return weights
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return EmbeddingTable, (self.matrix, self.dtype, self.weights, self.mapping)
+        return EmbeddingTable, (self.matrix, self.dtype, self.weights, self.mapping, self.scale)
 
 
 def make_table(

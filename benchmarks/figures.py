@@ -1,0 +1,34 @@
+"""Figures for the documentation: drawn twice, for light pages and for dark ones, and the same to the byte when nothing has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+__all__ = ["COLOURS", "markdown_picture", "save_figure"]
+
+# Okabe and Ito's colours, which people with any kind of colour vision can tell apart, without the yellow and the black.
+COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7")
+
+_INK = {"light": "#24292f", "dark": "#d1d7e0"}
+
+
+def save_figure(draw: Callable[[], Figure], path: Path) -> None:
+    """Write what `draw` draws as SVG, to ``path-light.svg`` and ``path-dark.svg``. The background is the page's."""
+    for theme, ink in _INK.items():
+        inks = dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "grid.color"), ink)
+        # The names of parts would differ from run to run, and texts as paths would be of the machine's fonts.
+        fixed = {"svg.hashsalt": "model2vec-numba", "svg.fonttype": "none"}
+        look = {"axes.facecolor": "none", "axes.grid": True, "grid.alpha": 0.2, "axes.spines.top": False, "axes.spines.right": False}
+        with mpl.rc_context({**inks, **fixed, **look, "legend.frameon": False, "font.size": 10}):
+            figure = draw()
+            figure.savefig(path.with_name(f"{path.name}-{theme}.svg"), transparent=True, metadata={"Date": None}, bbox_inches="tight")
+
+
+def markdown_picture(path: str, text: str) -> str:
+    """The lines that show a figure in a README, the one that suits the page."""
+    dark = f'<source media="(prefers-color-scheme: dark)" srcset="{path}-dark.svg">'
+    return f'<picture>\n  {dark}\n  <img src="{path}-light.svg" alt="{text}">\n</picture>'

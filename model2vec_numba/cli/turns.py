@@ -1,0 +1,71 @@
+"""Time any number of contestants at the same work, in turns.
+
+A machine's speed drifts: with temperature, with its other tenants, with what the caches hold. Two times taken one after the other therefore
+say little about a ratio. Where contestants take turns, whatever drifts meets all of them.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+__all__ = ["Turns", "take_turns", "timed"]
+
+# How long all rounds of all contestants take together, about.
+_SECONDS = 5.0
+_FEWEST_ROUNDS = 5
+_MOST_ROUNDS = 200
+
+
+@dataclass(frozen=True)
+class Turns:
+    """What the rounds took: for each contestant the seconds of every round."""
+
+    seconds: Mapping[str, Sequence[float]]
+
+    def median(self, name: str) -> float:
+        """The median of a contestant's rounds, in seconds."""
+        return statistics.median(self.seconds[name])
+
+    def ratio(self, slower: str, faster: str) -> float:
+        """How many times as long one takes as another: the ratio of the medians."""
+        return self.median(slower) / self.median(faster)
+
+    def round_ratios(self, slower: str, faster: str) -> list[float]:
+        """The same of each round, ascending."""
+        return sorted(a / b for a, b in zip(self.seconds[slower], self.seconds[faster], strict=True))
+
+
+def timed(work: Callable[[], object]) -> Callable[[], float]:
+    """A contestant that does this work, and says how many seconds it took."""
+
+    def run() -> float:
+        begin = time.perf_counter()
+        work()
+        return time.perf_counter() - begin
+
+    return run
+
+
+def take_turns(contestants: Mapping[str, Callable[[], float]], *, rounds: int | None = None, seconds: float = _SECONDS) -> Turns:
+    """Let contestants do a round each, in turns.
+
+    Args:
+        contestants: each does its work and returns the seconds that it took; see `timed`.
+        rounds: how many rounds; ``None``: as many as take about so many seconds, but at least five, and an odd number of them.
+        seconds: see `rounds`.
+
+    All have run once before their first round counts: the first run of anything compiles, maps files and fills caches.
+    """
+    for run in contestants.values():
+        run()
+    first = {name: run() for name, run in contestants.items()}
+    if rounds is None:
+        rounds = max(_FEWEST_ROUNDS, min(_MOST_ROUNDS, int(seconds / max(sum(first.values()), 1e-9)))) | 1
+    taken: dict[str, list[float]] = {name: [value] for name, value in first.items()}
+    for _ in range(rounds - 1):
+        for name, run in contestants.items():
+            taken[name].append(run())
+    return Turns(taken)
