@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import pickle
 import random
@@ -179,6 +180,18 @@ def test_no_int8_of_what_is_not_finite(value: float, scales: Any) -> None:
     matrix[77, 3] = value
     with pytest.raises(ValueError, match=f"row 77 of the embedding matrix holds {value}, expected finite"):
         quantize_model(StaticModel(matrix, new_tokenizer(*WORDS)), quantize_to="int8", int8_scales=scales)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the flags are POSIX")
+def test_memory_of_the_callers_is_not_given_back() -> None:
+    """What is in a mapping without a file would be zeros afterwards."""
+    memory = mmap.mmap(-1, 300 * 1024 * 4, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    matrix = np.frombuffer(memory, np.float32).reshape(300, 1024)
+    matrix[:] = random_matrix(300, 1024, "float32")
+    before = matrix.copy()
+    smaller = quantize_model(StaticModel(matrix, new_tokenizer(*WORDS)), quantize_to="int8")
+    np.testing.assert_array_equal(matrix, before)
+    assert smaller.embedding.any()
 
 
 def test_nothing_asked_for_shares_everything() -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import mmap
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model2vec_numba.errors import ModelFormatError, ModelNotFoundError
+from model2vec_numba.files.mapped import map_file
 
 __all__ = ["Tensor", "map_tensors", "parse_tensors"]
 
@@ -67,7 +67,7 @@ def map_tensors(path: Path, names: Collection[str], required: Collection[str] = 
             size = file.seek(0, 2)
             if size < _LENGTH_BYTES:
                 raise ModelFormatError(f"{path}: {size} bytes, expected a safetensors file, which has more than {_LENGTH_BYTES}")
-            buffer = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+            buffer = map_file(file.fileno())
     except OSError as error:
         raise ModelNotFoundError(f"{path}: cannot be opened: {error.strerror or error}") from error
     return parse_tensors(buffer, names, str(path), required)
