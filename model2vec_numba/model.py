@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["StaticModel", "quantize_model"]
 
 DEFAULT_MAX_LENGTH = 512
+_BUNDLED = "bundled"
 _BATCH_SIZE = 1024
 
 # What threads share out they take in batches. So many to a thread leave none without work for long; but a batch of fewer texts or bytes is not
@@ -119,7 +120,8 @@ class StaticModel:
 
     def _assemble(self, files: ModelFiles, normalize: bool | None, max_length: int | _Unset | None) -> None:
         self._origin: Origin | None = None
-        self._card = None if files.folder is None else files.folder / "README.md"
+        # Not as a path, which another operating system could not unpickle.
+        self._card_folder = None if files.folder is None else _BUNDLED if files.folder == DEFAULT_MODEL else str(files.folder)
         self._config = files.config
         self._spec = files.tokenizer
         self._table = files.table
@@ -166,6 +168,9 @@ class StaticModel:
         """
         folder = _locate(path, token, subfolder, force_download, revision, cache_dir, local_files_only) / (subfolder or "")
         source = None if path is None else folder.absolute()
+        if isinstance(quantize_to, str):
+            # Of model2vec's DType, a string of a kind of its own, no pickle shall tell.
+            quantize_to = str.__str__(quantize_to)
         if vocabulary_quantization is not None:
             # Such a model is pickled with its contents: to cluster takes longer than to send them.
             whole = cls._from_files(Origin(source, None, None).read(), normalize, max_length)
@@ -218,8 +223,9 @@ class StaticModel:
         """Save the model to a folder, in Model2Vec's layout: `model2vec`, `sentence-transformers` and this package can load it from there.
 
         The files are complete before they get their names; what had those names is replaced. A model that was loaded from the same folder, here or
-        in another process, goes on with what it has mapped. A scale of int8 values is saved as weights, all the same, which every reader heeds.
-        sentence-transformers refuses int8 without weights.
+        in another process, goes on with what it has mapped (on Windows a file that is mapped cannot be replaced). A scale of int8 values is saved
+        as weights, all the same, which model2vec and sentence-transformers 6.2 heed; older versions of the latter pass over weights, and none takes
+        int8 without them.
 
         Args:
             path: the folder; it is made if need be.
@@ -231,8 +237,8 @@ class StaticModel:
             OSError: a file cannot be written; it is named, and nothing is left of it.
         """
         folder = Path(path).expanduser()
-        name = model_name or folder.absolute().name
-        write_folder(folder / (subfolder or ""), self._spec.text, self._table, self.config, make_card(name, self._facts(), self._card))
+        name = model_name or folder.resolve().name
+        write_folder(folder / (subfolder or ""), self._spec.text, self._table, self.config, make_card(name, self._facts(), self._card()))
 
     def push_to_hub(self, repo_id: str, private: bool = False, token: str | bool | None = None, subfolder: str | None = None) -> None:
         """Upload the model to a repository of the Hugging Face Hub, as `save_pretrained` writes it.
@@ -249,6 +255,12 @@ class StaticModel:
         with TemporaryDirectory() as folder:
             self.save_pretrained(folder, model_name=repo_id)
             push(Path(folder), repo_id, private=private, token=token, subfolder=subfolder)
+
+    def _card(self) -> Path | None:
+        """The card of the model that this one was loaded from."""
+        if self._card_folder is None:
+            return None
+        return (DEFAULT_MODEL if self._card_folder == _BUNDLED else Path(self._card_folder)) / "README.md"
 
     def _facts(self) -> dict[str, str]:
         """What a model card says of the model."""
@@ -615,20 +627,21 @@ def quantize_model(
             scikit-learn, and a copy of the matrix in float32 while it works. The most lossy: with 8,192 rows for 29,525 tokens the correlation
             is 0.973 (cosines 0.871, worst 0.63), with 2,048 it is 0.939 (0.759, worst 0.45).
         quantize_to: the type to store the matrix in. ``"float16"`` and ``"bfloat16"``: 1.00000 (cosines above 0.99999); ``"int8"``: see
-            `int8_scales`; ``"float32"``, ``"float64"``: nothing is lost.
+            `int8_scales`; ``"float32"``, ``"float64"``: nothing of what is narrower is lost.
         dimensionality: the number of dimensions to keep, the first ones, which say most in models that were distilled with a PCA, as most are.
             128 of 256: 0.993 (what is cut counting as zeros, cosines 0.886, worst 0.70); 64: 0.973; 32: 0.944.
         int8_scales: for int8, ``"matrix"``: one scale for all values, so that the largest magnitude is 127, with the integers that model2vec
-            has: 0.99996 (cosines 0.99932, worst 0.9961); or ``"row"``: one for each row: 1.00000 (0.99997, worst 0.99993), and `encode` takes a
-            third longer. With either, vectors that are not normalised are in the original units (model2vec drops the scale): their lengths are
-            within 1 % with ``"row"``; with ``"matrix"`` not where a text's rows are all short, such as those of punctuation.
+            has where float16 has room for the values: 0.99996 (cosines 0.99932, worst 0.9961); or ``"row"``: one for each row: 1.00000
+            (0.99997, worst 0.99993), and `encode` takes a third longer. With either, vectors that are not normalised are in the original units
+            (model2vec drops the scale): their lengths are within 1 % with ``"row"``; with ``"matrix"`` not where a text's rows are all short,
+            such as those of punctuation.
         show_progress_bar: show one on standard error while rows are clustered (needs `tqdm`).
 
     Returns:
         A model of the same class. What is not converted is shared with `model`.
 
     Raises:
-        ValueError: an argument is out of range, or the vocabulary is quantised already, or there is no int8 for what the matrix holds.
+        ValueError: an argument is out of range, or the vocabulary is quantised already, or the type has no room for what the matrix holds.
         ImportError: scikit-learn is not installed, or `tqdm`.
     """
     table = model._table
@@ -637,6 +650,7 @@ def quantize_model(
         from model2vec_numba.clustering import cluster_table
 
         table = cluster_table(table, vocabulary_quantization, show_progress_bar)
+        quantize_to = quantize_to or model.embedding_dtype
     return model._with_table(quantize_table(table, quantize_to, dimensionality, int8_scales))
 
 

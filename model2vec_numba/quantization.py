@@ -17,10 +17,12 @@ from model2vec_numba.files.mapped import release
 from model2vec_numba.pooling.table import EmbeddingTable
 from model2vec_numba.storage import INT8_SCALES, STORAGE_DTYPES, Int8Scales
 
-__all__ = ["check_quantization", "quantize_table"]
+__all__ = ["check_quantization", "quantize_table", "to_bfloat16"]
 
 _BLOCK_ROWS = 4096
 _LARGEST_INT8 = 127
+# The matrix's largest magnitude for which a step of int8 is a hundred of the steps of the smallest float16 numbers.
+_LEAST_FOR_HALF = 2.0**-10
 
 
 def quantize_table(
@@ -33,7 +35,7 @@ def quantize_table(
     to floating point the values are multiplied by the scale, if the table has one.
 
     Raises:
-        ValueError: an argument is out of range, or the matrix holds what is not finite, of which there are no integers.
+        ValueError: an argument is out of range, or the matrix holds what the type has no room for, or int8 of what is not finite.
     """
     check_quantization(table, quantize_to, dimensionality, int8_scales)
     # The check accepts model2vec's DType, an enumeration whose members equal these strings.
@@ -73,18 +75,36 @@ def _converted(table: EmbeddingTable, dtype: str, stored: np.dtype[Any], dim: in
             values = _as_float(table, block)[:, :dim]
             if scale != 1:
                 values = values * np.float32(scale)
-            matrix[block] = _to_bfloat16(values) if dtype == "bfloat16" else values
+            with np.errstate(over="ignore"):
+                matrix[block] = to_bfloat16(values) if dtype == "bfloat16" else values
+            _check_range(values, matrix[block], dtype, block.start)
         release(table.matrix[block])
     return replace(table, matrix=matrix, dtype=dtype, scale=table.scale / scale)
 
 
+def _check_range(values: NDArray[Any], converted: NDArray[Any], dtype: str, first: int) -> None:
+    """Refuse a conversion that has made infinities of finite values.
+
+    Raises:
+        ValueError: naming the row.
+    """
+    wide = (converted.astype(np.uint32) << 16).view(np.float32) if dtype == "bfloat16" else converted
+    overflowed = np.isinf(wide).any(axis=1) & np.isfinite(values).all(axis=1)
+    if overflowed.any():
+        row = int(np.argmax(overflowed))
+        raise ValueError(f"row {first + row} of the embedding matrix holds {np.abs(values[row]).max()}, for which {dtype} has no room")
+
+
 def _with_one_scale(table: EmbeddingTable, dim: int) -> EmbeddingTable:
     """The table in int8 with a scale for all: that of the whole matrix, as model2vec quantises before it cuts dimensions."""
-    scale = max((_largest(table, block).max() for block in _blocks(table)), default=np.float32(0)) / float(_LARGEST_INT8)
+    largest = max((_largest(table, block).max() for block in _blocks(table)), default=np.float32(0))
+    # Through float16, as model2vec does it, for the same integers; but not where that has no room for the largest, or no digits for the small ones.
+    in_half = _LEAST_FOR_HALF <= largest <= np.finfo(np.float16).max
+    dtype = np.dtype(np.float16) if in_half else np.result_type(largest, np.float32)
+    scale = (largest if in_half else largest.astype(dtype)) / float(_LARGEST_INT8)
     matrix = np.empty((len(table.matrix), dim), np.int8)
     for block in _blocks(table):
-        # Through float16, as model2vec does it, for the same integers.
-        values = _as_float(table, block)[:, :dim].astype(np.float16)
+        values = _as_float(table, block)[:, :dim].astype(dtype)
         if scale > 0:
             np.divide(values, scale, out=values)
         matrix[block] = _rounded(values)
@@ -97,13 +117,15 @@ def _with_scale_of_rows(table: EmbeddingTable, dim: int) -> EmbeddingTable:
     matrix = np.empty((len(table.matrix), dim), np.int8)
     scales = np.empty(len(table.matrix), np.float32)
     for block in _blocks(table):
-        scales[block] = _largest(table, block, dim) / _LARGEST_INT8
+        scales[block] = _largest(table, block, dim).astype(np.float32) / _LARGEST_INT8
         # A row of zeros, or of numbers so small that their scale is zero, becomes zeros.
         divisors = np.where(scales[block] > 0, scales[block], np.float32(np.inf))
         matrix[block] = _rounded(_as_float(table, block)[:, :dim] / divisors[:, None])
         release(table.matrix[block])
     of_tokens = scales[table.mapping] if len(table.mapping) else scales
-    weights = of_tokens * table.weights[: len(of_tokens)] if len(table.weights) else of_tokens
+    # There may be more rows than tokens, and more weights than either.
+    count = min(len(of_tokens), len(table.weights))
+    weights = of_tokens[:count] * table.weights[:count] if count else of_tokens
     return replace(table, matrix=matrix, dtype="int8", weights=weights)
 
 
@@ -136,7 +158,7 @@ def _rounded(values: NDArray[Any]) -> NDArray[np.int8]:
     return rounded
 
 
-def _to_bfloat16(values: NDArray[Any]) -> NDArray[np.uint16]:
+def to_bfloat16(values: NDArray[Any]) -> NDArray[np.uint16]:
     """The bits of the nearest bfloat16 numbers, of two equally near ones that whose last bit is 0 (IEEE 754's rounding of float32)."""
     wide = np.ascontiguousarray(values, np.float32)
     bits = wide.view(np.uint32)

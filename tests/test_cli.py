@@ -34,6 +34,7 @@ import model2vec_numba
 from model2vec_numba import StaticModel, quantize_model
 from model2vec_numba.cli import main
 from model2vec_numba.cli.formats import find_format
+from model2vec_numba.cli.turns import take_turns, timed
 from model2vec_numba.files.origin import DEFAULT_MODEL
 from model2vec_numba.files.whole_file import Output
 from model2vec_numba.warmup import warmup
@@ -699,6 +700,28 @@ def test_info_of_a_quantised_vocabulary(call: Callable[..., Result], tmp_path: P
     assert facts["bytes_on_disk"] == sum(map(len, contents))
     assert facts["bytes_in_memory"] == 2 * 3 * 2 + 4 * 4 + 4 * 4
     assert re.search(r"^max length: +none$", call("info", folder).out, re.MULTILINE)
+
+
+def test_turns() -> None:
+    """Each contestant once in every round, in the same order, and an odd number of rounds; what the first call takes does not count."""
+    calls: list[str] = []
+
+    def contestant(name: str, *seconds: float) -> Callable[[], float]:
+        given = iter(seconds)
+
+        def run() -> float:
+            calls.append(name)
+            return next(given)
+
+        return run
+
+    turns = take_turns({"slow": contestant("slow", 99, 4, 6, 8), "fast": contestant("fast", 99, 1, 2, 4)}, rounds=3)
+    assert calls == ["slow", "fast"] * 4
+    assert turns.seconds == {"slow": [4, 6, 8], "fast": [1, 2, 4]}
+    assert (turns.median("slow"), turns.ratio("slow", "fast"), turns.round_ratios("slow", "fast")) == (6, 3, [2, 3, 4])
+    assert len(take_turns({"one": lambda: 0.3}, seconds=1.0).seconds["one"]) == 5
+    assert len(take_turns({"one": lambda: 0.1}, seconds=1.0).seconds["one"]) == 11
+    assert timed(lambda: None)() >= 0
 
 
 def test_bench(call: Callable[..., Result], tiny_folder: Path) -> None:

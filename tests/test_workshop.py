@@ -26,10 +26,9 @@ from numpy.typing import NDArray
 from reference import Reference, assert_close
 from safetensors.numpy import load_file
 
-from model2vec_numba import StaticModel, quantize_model
+from model2vec_numba import ModelFormatError, StaticModel, quantize_model
 from model2vec_numba.files.whole_file import Output
-from model2vec_numba.pooling import make_table
-from model2vec_numba.quantization import quantize_table
+from model2vec_numba.quantization import to_bfloat16
 from model2vec_numba.storage import STORAGE_DTYPES
 
 WORDS = tuple(f"w{i}" for i in range(299))
@@ -155,8 +154,8 @@ def test_bfloat16_where_rounding_is_decided() -> None:
 
 
 def check_bfloat16(bits: NDArray[np.uint32]) -> None:
-    values = bits.view(np.float32)[:, None]
-    found = quantize_table(make_table(values, "float32", None, None, size=1, source="test"), "bfloat16").matrix.view(ml_dtypes.bfloat16)
+    values = bits.view(np.float32)
+    found = to_bfloat16(values).view(ml_dtypes.bfloat16)
     with np.errstate(all="ignore"):
         expected = values.astype(ml_dtypes.bfloat16)
     np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
@@ -192,6 +191,45 @@ def test_memory_of_the_callers_is_not_given_back() -> None:
     smaller = quantize_model(StaticModel(matrix, new_tokenizer(*WORDS)), quantize_to="int8")
     np.testing.assert_array_equal(matrix, before)
     assert smaller.embedding.any()
+
+
+@pytest.mark.parametrize("largest", [1e-40, 1e-6, 1e-4, 1e-3, 1, 6e4, 1e5, 1e30])
+@pytest.mark.parametrize("source", ["float32", "float64"])
+@pytest.mark.parametrize("scales", ["matrix", "row"])
+def test_int8_of_any_magnitude(largest: float, source: str, scales: Any) -> None:
+    """Half a step and a little more, also where float16, through which model2vec goes, has no room or no digits."""
+    matrix = random_matrix(300, 24, source)
+    matrix *= largest / np.abs(matrix).max()
+    smaller = quantize_model(StaticModel(matrix, new_tokenizer(*WORDS)), quantize_to="int8", int8_scales=scales)
+    steps = np.abs(matrix).max() / 127 if scales == "matrix" else np.abs(matrix).max(axis=1, keepdims=True) / 127
+    if largest >= 1e-6:
+        assert (np.abs(token_rows(smaller) - matrix) <= 0.57 * steps).all()
+    assert np.abs(smaller.embedding).max() == 127
+
+
+def test_scales_of_half_precision_rows() -> None:
+    matrix = (random_matrix(300, 24, "float32") * np.geomspace(1e-6, 1, 300, dtype=np.float32)[:, None]).astype(np.float16)
+    smaller = quantize_model(StaticModel(matrix, new_tokenizer(*WORDS)), quantize_to="int8", int8_scales="row")
+    steps = np.abs(matrix.astype(np.float64)).max(axis=1, keepdims=True) / 127
+    assert (np.abs(token_rows(smaller) - matrix) <= 0.5001 * steps).all()
+
+
+NO_ROOM = [("float32", "float16", 70_000), ("float64", "float32", 1e39), ("float64", "bfloat16", 3.4e38), ("float32", "bfloat16", 3.4e38)]
+
+
+@pytest.mark.parametrize(("source", "target", "value"), NO_ROOM)
+def test_no_room(source: str, target: str, value: float) -> None:
+    matrix = random_matrix(300, 8, source)
+    matrix[77, 3] = -value
+    with pytest.raises(ValueError, match=f"row 77 of the embedding matrix holds .*, for which {target} has no room"):
+        quantize_model(StaticModel(matrix, new_tokenizer(*WORDS)), quantize_to=target)
+
+
+@pytest.mark.parametrize("mapping", [None, np.arange(305) % 310])
+def test_more_rows_than_weights(mapping: Any) -> None:
+    model = StaticModel(random_matrix(310, 8, "float32"), new_tokenizer(*WORDS), np.linspace(1, 2, 300), mapping)
+    smaller = quantize_model(model, quantize_to="int8", int8_scales="row")
+    np.testing.assert_allclose(smaller.encode_as_sequence(" ".join(WORDS)), model.encode_as_sequence(" ".join(WORDS)), atol=0.03)
 
 
 def test_nothing_asked_for_shares_everything() -> None:
@@ -272,6 +310,24 @@ def test_vocabulary_then_the_rest(tmp_path: Path) -> None:
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(loaded)).encode(TEXTS), smaller.encode(TEXTS))
     whole = quantize_model(model, 300)
     np.testing.assert_allclose(token_rows(whole), token_rows(model), atol=1e-5)
+
+
+def test_vocabulary_of_int8_in_other_types(default_model: StaticModel) -> None:
+    """The centers go to the type that is asked for directly, and rows of int8 get scales of their own where these are asked for."""
+    pytest.importorskip("sklearn")
+    model = make("int8")
+    assert len(np.unique(quantize_model(model, 40, "float32").embedding)) > 900
+    assert (np.abs(quantize_model(model, 40, "int8", int8_scales="row").embedding).max(axis=1) == 127).all()
+
+
+def test_vocabulary_of_few_distinct_rows() -> None:
+    """More clusters than there are distinct rows; and a row of zeros stays one."""
+    pytest.importorskip("sklearn")
+    matrix = random_matrix(10, 8, "float32")[np.arange(300) % 10]
+    matrix[5] = 0
+    smaller = quantize_model(StaticModel(matrix, new_tokenizer(*WORDS), normalize=True), 40)
+    np.testing.assert_allclose(token_rows(smaller), matrix, atol=1e-5)
+    assert not smaller.encode("w4").any()
 
 
 def test_vocabulary_with_a_bar(capfd: pytest.CaptureFixture[str]) -> None:
@@ -453,6 +509,26 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return fail_after
 
 
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()], ids=repr)
+@pytest.mark.parametrize("files", range(len(FILES)))
+def test_nothing_has_its_name_before_all_is_on_the_disk(files: int, error: BaseException, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whichever file it is that the disk has no room for, as some find out late: the folder has the model that it had."""
+    model = make()
+    model.save_pretrained(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    synchronise, left = os.fsync, iter(range(files))
+
+    def fail(descriptor: int) -> None:
+        if next(left, None) is None:
+            raise error
+        synchronise(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(type(error)):
+        quantize_model(model, dimensionality=3).save_pretrained(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 @pytest.mark.parametrize("writes", [0, 1, 4, 5])
 def test_a_disk_that_is_full(writes: int, failing: Callable[[int], None], tmp_path: Path) -> None:
     """What was there stays whole, and nothing is left beside it."""
@@ -473,6 +549,38 @@ def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
 
 
 # Cards
+
+
+def test_norwegian(tmp_path: Path, tiny: ModelBytes) -> None:
+    """Which YAML takes for a truth value."""
+    folder = write_model(tmp_path / "from", tiny)
+    (folder / "README.md").write_text("---\nlanguage: [en, no]\n---\n")
+    StaticModel.from_pretrained(folder).save_pretrained(tmp_path / "to")
+    written = (tmp_path / "to" / "README.md").read_text()
+    assert "- 'no'" in written and "false" not in written
+
+
+def test_names_of_all_kinds(tmp_path: Path) -> None:
+    make().save_pretrained(tmp_path, model_name='a "name"\nof two \\ lines')
+    written = (tmp_path / "README.md").read_text(encoding="utf-8")
+    (code,) = {line for line in written.splitlines() if line.startswith("model = ")}
+    assert code == 'model = StaticModel.from_pretrained("a \\"name\\"\\nof two \\\\ lines")'
+
+
+def test_pickles_hold_no_paths(tiny: ModelBytes, tmp_path: Path) -> None:
+    """One of another operating system cannot be unpickled."""
+    model = StaticModel.from_pretrained(write_model(tmp_path, tiny))
+    assert b"pathlib" not in pickle.dumps(quantize_model(model, quantize_to="float16"))
+
+
+def test_pickles_see_weights(tmp_path: Path) -> None:
+    """A pickle refers to files; others with other weights are not they."""
+    matrix, tokenizer = random_matrix(300, 8, "float32"), new_tokenizer(*WORDS)
+    StaticModel(matrix, tokenizer, np.linspace(1, 2, 300)).save_pretrained(tmp_path)
+    pickled = pickle.dumps(StaticModel.from_pretrained(tmp_path))
+    StaticModel(matrix, tokenizer, np.linspace(1, 3, 300)).save_pretrained(tmp_path)
+    with pytest.raises(ModelFormatError, match="not the model that was pickled"):
+        pickle.loads(pickled)
 
 
 CARDS = {
@@ -512,7 +620,7 @@ def test_the_bundled_models_licence_goes_along(default_model: StaticModel, tmp_p
 
 CONVERT = """
     import sys
-    from model2vec_numba import StaticModel, quantize_model
+    from model2vec_numba import ModelFormatError, StaticModel, quantize_model
 
     def peak():
         [line] = [line for line in open("/proc/self/status") if line.startswith("VmHWM:")]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from model2vec_numba.cli.texts import read_texts
 from model2vec_numba.cli.turns import take_turns, timed
 from model2vec_numba.model import StaticModel
 from model2vec_numba.threads import get_num_threads
@@ -30,7 +31,7 @@ def bench(model: StaticModel, folder: Path, files: list[str], seconds: float) ->
         files: files of UTF-8 text, one text a line; without any: paragraphs of Python's documentation.
         seconds: how long to time, about.
     """
-    texts = [line for file in files for line in Path(file).read_text(encoding="utf-8").splitlines() if line.strip()] if files else _documentation()
+    texts = [line for line in read_texts(files) if line.strip()] if files else _documentation()
     if not texts:
         raise ValueError("there is no text in the files")
     size = sum(len(text.encode()) for text in texts)
@@ -80,5 +81,6 @@ def _peer(model: StaticModel, folder: Path, texts: list[str]) -> Callable[[], fl
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     work = partial(peer.encode, texts, use_multiprocessing=False)
     # A wrong answer's time is of no interest. It averages half precision as it is, which gives three digits.
-    apart = float(np.abs(work().astype(np.float32) - model.encode(texts)).max())
+    vectors = model.encode(texts)
+    apart = float(np.abs(work().astype(np.float32) - vectors).max() / max(1.0, float(np.abs(vectors).max())))
     return timed(work) if apart < 5e-3 else f"has other vectors, by up to {apart:.1g}"

@@ -285,7 +285,7 @@ def convert(
     """Make a model smaller, and show what that costs.
 
     MODEL is a folder, or the name of a Hugging Face Hub repository; without: the bundled model. The result has Model2Vec's layout, which
-    model2vec and sentence-transformers read too, but for bfloat16, which model2vec does not know.
+    model2vec and sentence-transformers read too, but for bfloat16, which model2vec knows only where ml_dtypes is imported.
 
     The cosines are those between the vectors of the two models for some hundred texts in thirty languages. One scale a row is the more exact
     form of int8; one for all has the integers that model2vec has.
@@ -299,14 +299,15 @@ def convert(
     smaller = quantize_model(loaded, vocabulary, dtype, dims, int8_scales=int8_scales, show_progress_bar=show)
     # Before the files can be replaced, if the folder is the same.
     sizes = file_sizes(model_folder(model, **model_options))
-    smaller.save_pretrained(folder)
+    target = Path(folder).expanduser()
+    smaller.save_pretrained(target)
     with open_output("-") as file:
-        file.write(compare(loaded, sizes, StaticModel.from_pretrained(folder), file_sizes(Path(folder))).encode())
+        file.write(compare(loaded, sizes, StaticModel.from_pretrained(target), file_sizes(target)).encode())
 
 
 @cli.command()
 @click.argument("files", metavar="FILE...", nargs=-1, type=click.Path(exists=True, dir_okay=False))
-@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=5.0, show_default=True, help="How long to time, about.")
+@click.option("--seconds", type=click.FloatRange(0, 3600, min_open=True), default=5.0, show_default=True, help="How long to time, about.")
 @_options(_MODEL_OPTION, *_HUB_OPTIONS)
 def bench(files: Sequence[str], seconds: float, model: str | None, **options: Any) -> None:
     """Show how fast this installation encodes, beside model2vec if that is installed.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ With `model2vec-numba`:
 ```python
 from model2vec_numba import StaticModel
 
-model = StaticModel.from_pretrained("{name}")
+model = StaticModel.from_pretrained({quoted})
 embeddings = model.encode(["It is cold today.", "The weather is chilly."])
 ```
 
@@ -41,7 +42,7 @@ With `model2vec`:
 ```python
 from model2vec import StaticModel
 
-model = StaticModel.from_pretrained("{name}")
+model = StaticModel.from_pretrained({quoted})
 embeddings = model.encode(["It is cold today.", "The weather is chilly."])
 ```
 """
@@ -60,7 +61,7 @@ def make_card(name: str, facts: dict[str, str], source: Path | None) -> str:
 
     metadata = ModelCardData(**{"library_name": "model2vec", "tags": _TAGS, **_inherited(source)})
     rows = "\n".join(f"| {fact} | {value} |" for fact, value in facts.items())
-    return _TEXT.format(metadata=metadata.to_yaml(), name=name, facts=rows)
+    return _TEXT.format(metadata=metadata.to_yaml(), name=" ".join(name.split()), quoted=json.dumps(name, ensure_ascii=False), facts=rows)
 
 
 def _inherited(source: Path | None) -> dict[str, Any]:
@@ -73,4 +74,11 @@ def _inherited(source: Path | None) -> dict[str, Any]:
     except Exception:
         # A card is prose with a head that somebody wrote by hand. One that cannot be read is no reason not to save a model.
         return {}
-    return {name: data[name] for name in _INHERITED if data.get(name) is not None}
+    inherited = {name: data[name] for name in _INHERITED if data.get(name) is not None}
+    languages = inherited.get("language")
+    if isinstance(languages, list):
+        # Norwegian without quotation marks is read as the truth value.
+        inherited["language"] = ["no" if language is False else language for language in languages]
+    elif languages is False:
+        inherited["language"] = "no"
+    return inherited

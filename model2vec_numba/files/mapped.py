@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -33,5 +34,11 @@ def release(array: NDArray[Any]) -> None:
         owner = owner.obj
     if not isinstance(owner, _MappedFile) or not hasattr(mmap, "MADV_DONTNEED"):
         return
+    # Of locked memory nothing can be given back.
+    with suppress(OSError):
+        _give_back(owner, whole, array)
+
+
+def _give_back(owner: mmap.mmap, whole: NDArray[Any], array: NDArray[Any]) -> None:
     begin = (array.ctypes.data - whole.ctypes.data) // mmap.PAGESIZE * mmap.PAGESIZE
     owner.madvise(mmap.MADV_DONTNEED, begin, array.ctypes.data + array.nbytes - whole.ctypes.data - begin)

@@ -79,10 +79,11 @@ def _stamp(folder: Path) -> tuple[tuple[int, int], ...]:
 
 
 def digest_of(tokenizer: TokenizerSpec, table: EmbeddingTable) -> str:
-    """A digest of the tokenizer, and of the matrix's shape, type, scale and some of its rows."""
+    """A digest of the tokenizer, of the matrix's shape, type, scale and some of its rows, and of weights and mapping."""
     matrix = table.matrix
     rows = np.linspace(0, len(matrix) - 1, _SAMPLED_ROWS).astype(np.int64) if len(matrix) else np.empty(0, np.int64)
     digest = hashlib.sha256(f"{table.dtype} {matrix.shape} {table.scale} ".encode())
     digest.update(tokenizer.text.encode("utf-8"))
-    digest.update(matrix[rows].tobytes())
+    for array in (matrix[rows], table.weights, table.mapping):
+        digest.update(array.tobytes())
     return digest.hexdigest()

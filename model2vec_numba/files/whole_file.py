@@ -7,11 +7,11 @@ import io
 import os
 import secrets
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["Output", "is_temporary", "mode_to_keep", "naming", "temporary_name", "whole_file"]
+__all__ = ["Output", "is_temporary", "mode_to_keep", "naming", "temporary_name", "whole_file", "whole_files"]
 
 _TEMPORARY = ".model2vec-numba-"
 
@@ -47,25 +47,54 @@ def whole_file(target: str) -> Iterator[Output]:
     Raises:
         OSError: naming the target.
     """
-    path = Path(os.path.realpath(target))  # through a link, as writing to it would go
-    temporary = temporary_name(path)
+    with whole_files([target]) as (output,):
+        yield output
+
+
+@contextmanager
+def whole_files(targets: Sequence[str]) -> Iterator[list[Output]]:
+    """The same for several files: none gets its name before all of them are on the disk, and then all do, in the order given."""
+    written: list[_Written] = []
     try:
-        with naming(target):
-            mode = mode_to_keep(path)
-            # Not the tempfile module, whose files are for their owner alone: this one has the permissions that any new file has.
-            file = io.FileIO(temporary, "x")
-        with file:
-            yield Output(file, target)
-            with naming(target):
-                os.fsync(file.fileno())
-        with naming(target):
-            if mode is not None:
-                temporary.chmod(mode)
-            temporary.replace(path)
+        with ExitStack() as stack:
+            for target in targets:
+                written.append(_Written(target))
+                stack.enter_context(written[-1].file)
+            yield [Output(one.file, one.target) for one in written]
+            for one in written:
+                one.settle()
+        for one in written:
+            one.replace()
     except BaseException:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        for one in written:
+            with suppress(OSError):
+                one.temporary.unlink(missing_ok=True)
         raise
+
+
+class _Written:
+    """A file on its way to its name, `target`: until then it is `temporary`."""
+
+    def __init__(self, target: str) -> None:
+        self.target = target
+        self._path = Path(os.path.realpath(target))  # through a link, as writing to it would go
+        self.temporary = temporary_name(self._path)
+        with naming(target):
+            self._mode = mode_to_keep(self._path)
+            # Not the tempfile module, whose files are for their owner alone: this one has the permissions that any new file has.
+            self.file = io.FileIO(self.temporary, "x")
+
+    def settle(self) -> None:
+        """See to it that all that was written is on the disk."""
+        with naming(self.target):
+            os.fsync(self.file.fileno())
+            if self._mode is not None:
+                self.temporary.chmod(self._mode)
+
+    def replace(self) -> None:
+        """Give the file its name."""
+        with naming(self.target):
+            self.temporary.replace(self._path)
 
 
 def temporary_name(path: Path) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from model2vec_numba.files.layouts import LAYOUTS
 from model2vec_numba.files.mapped import release
-from model2vec_numba.files.whole_file import Output, whole_file
+from model2vec_numba.files.whole_file import Output, whole_files
 from model2vec_numba.pooling.table import EmbeddingTable
 
 __all__ = ["write_folder"]
@@ -30,7 +29,8 @@ def write_folder(folder: Path, tokenizer: str, table: EmbeddingTable, config: Ma
     """Write a model's files into a folder, which is made if need be.
 
     All of them are on the disk before the first gets its name, the configuration last: it is what makes the folder a model. What had those names
-    is replaced, not written over, so that models which have it mapped are not harmed.
+    is replaced, not written over, so that models which have it mapped are not harmed. Whoever reads, or writes, the same folder at the very moment
+    may still get files of two models.
 
     Args:
         folder: where to.
@@ -47,17 +47,16 @@ def write_folder(folder: Path, tokenizer: str, table: EmbeddingTable, config: Ma
     if len(table.mapping):
         settings["vocabulary_quantization"] = len(table.matrix)
     texts = {
-        _LAYOUT.config: json.dumps(settings, indent=4),
         _LAYOUT.tokenizer: tokenizer,
         _LAYOUT.modules: json.dumps(_modules(bool(config.get("normalize"))), indent=4),
         "README.md": card,
+        _LAYOUT.config: json.dumps(settings, indent=4),
     }
-    with ExitStack() as stack:
-        # They get their names in the opposite order.
-        files = {name: stack.enter_context(whole_file(str(folder / name))) for name in (*texts, _LAYOUT.tensors)}
-        for name, text in texts.items():
-            files[name].write(text.encode())
-        _write_tensors(files[_LAYOUT.tensors], table)
+    with whole_files([str(folder / name) for name in (_LAYOUT.tensors, *texts)]) as (tensors, *others):
+        _write_tensors(tensors, table)
+        for file, text in zip(others, texts.values(), strict=True):
+            # The name of a folder, which is in the card, need not be UTF-8.
+            file.write(text.encode(errors="replace"))
 
 
 def _modules(normalize: bool) -> list[dict[str, Any]]:

@@ -50,6 +50,8 @@ class EmbeddingTable:
             object.__setattr__(self, "scale", first if same else 1.0)
             if same:
                 object.__setattr__(self, "weights", self.weights[:0])
+        # As it is in a file.
+        object.__setattr__(self, "scale", float(np.float32(self.scale)))
         # Read-only, C-contiguous and aligned: kernels are compiled for this kind of array alone. NumPy does not pickle that one is read-only.
         for name, dtype in (("matrix", self.matrix.dtype.newbyteorder("=")), ("weights", np.float32), ("mapping", np.int32)):
             array = np.require(getattr(self, name), dtype, ["C", "A"]).view()
