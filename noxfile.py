@@ -82,7 +82,7 @@ def integrations(session: nox.Session) -> None:
 def peers(session: nox.Session) -> None:
     """Models that go to sentence-transformers and come from there, with the library, which brings PyTorch."""
     install(session, "test", extras="cli,quantization")
-    session.install("sentence-transformers>=5")
+    session.install("sentence-transformers>=6.2")
     session.run("pytest", *(session.posargs or ("tests/test_sentence_transformers.py",)), env=numba_cache(session))
 
 
@@ -144,6 +144,13 @@ def bench(session: nox.Session) -> None:
     install(session, "bench")
     named = any(argument.startswith("benchmarks") for argument in session.posargs)
     session.run("pytest", *([] if named else ["benchmarks"]), *session.posargs, env=numba_cache(session))
+
+
+@nox.session(default=False)
+def report(session: nox.Session) -> None:
+    """The whole report with all peers, those in Rust where Cargo is: pages and figures in ``docs``, and README's table. Half an hour."""
+    install(session, "report", extras="cli,quantization")
+    session.run("python", "-m", "benchmarks.report", *(session.posargs or ("--readme",)), env=numba_cache(session))
 
 
 @nox.session(default=False)

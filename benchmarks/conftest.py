@@ -12,12 +12,12 @@ import numba
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-import model2vec_numba
 from benchmarks.corpora import Corpus, corpus_from_file, default_corpora
+from benchmarks.made_models import KINDS, TYPES, write_models
 from benchmarks.pairs import PairResult, PairTimer, markdown_table
 from model2vec_numba import StaticModel
 
-_DEFAULT_MODEL = Path(model2vec_numba.__file__).parent / "default_model"
+_PIECES = 60_000
 _RESULTS = pytest.StashKey[list[PairResult]]()
 _LINES = pytest.StashKey[list[str]]()
 
@@ -26,7 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("model2vec-numba")
     group.addoption("--text", type=Path, action="append", metavar="FILE", help="UTF-8 text to use, one text a line, instead of the default texts")
     group.addoption("--paragraphs", action="store_true", help="split the files of --text on blank lines, not on every line")
-    group.addoption("--model", type=Path, action="append", metavar="FOLDER", help="a model to use instead of the bundled one")
+    group.addoption("--model", type=Path, action="append", metavar="FOLDER", help="a model to use instead of one of every kind")
     group.addoption("--limit", type=int, metavar="N", help="use only the first N texts of each corpus")
     group.addoption("--rounds", type=int, metavar="N", help="time N rounds of each case, not as many as take five seconds")
 
@@ -47,8 +47,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         limited = _corpora(config)
         metafunc.parametrize("corpus", limited, ids=[corpus.name for corpus in limited])
     if "folder" in metafunc.fixturenames:
-        folders = config.getoption("--model") or [_DEFAULT_MODEL]
-        metafunc.parametrize("folder", folders, ids=[folder.name for folder in folders], scope="session")
+        folders = config.getoption("--model")
+        names = [folder.name for folder in folders] if folders else [*TYPES, *KINDS]
+        metafunc.parametrize("folder", folders or names, ids=names, scope="session", indirect=True)
 
 
 def _corpora(config: pytest.Config) -> list[Corpus]:
@@ -82,6 +83,21 @@ def one_thread() -> Iterator[None]:
 def corpora(pytestconfig: pytest.Config) -> list[Corpus]:
     """All texts of the run."""
     return _corpora(pytestconfig)
+
+
+@pytest.fixture(scope="session")
+def made_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A model of every kind."""
+    return write_models(tmp_path_factory.mktemp("models"), _PIECES)
+
+
+@pytest.fixture(scope="session")
+def folder(request: pytest.FixtureRequest) -> Path:
+    """The folder of the model: one that the command line names, or one of every kind."""
+    if isinstance(request.param, Path):
+        return request.param
+    models: dict[str, Path] = request.getfixturevalue("made_models")
+    return models[request.param]
 
 
 @pytest.fixture(scope="session")

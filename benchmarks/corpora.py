@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-__all__ = ["Corpus", "corpus_from_file", "default_corpora"]
+__all__ = ["Corpus", "corpus_from_file", "default_corpora", "documents"]
+
+_DOCUMENT_BYTES = 10_000
 
 # Every script that a few of CLDR's locales are written in, and some languages whose Latin letters carry marks.
 # fmt: off
@@ -37,7 +39,10 @@ class Corpus:
 
 
 def default_corpora() -> Iterator[Corpus]:
-    """English prose and names in thirty languages, from packages. The prose differs a little between Python versions."""
+    """English prose in paragraphs, lines and long documents, and names in thirty languages, from packages.
+
+    The prose differs a little between Python versions.
+    """
     from pydoc_data.topics import topics
 
     from babel import Locale
@@ -49,12 +54,27 @@ def default_corpora() -> Iterator[Corpus]:
     # The languages take turns, so that no batch is of one script alone, and a limited corpus has them all.
     names = itertools.zip_longest(*([*locale.languages.values(), *locale.territories.values()] for locale in locales))
     yield Corpus("names-30-languages", [name for group in names for name in group if name])
+    yield Corpus("prose-documents", documents(_paragraphs(prose)))
 
 
 def corpus_from_file(path: Path, paragraphs: bool) -> Corpus:
     """The lines of a file of UTF-8 text that are not blank, or its paragraphs, which blank lines divide."""
     text = path.read_text(encoding="utf-8-sig")
     return Corpus(f"{path.stem}-{'paragraphs' if paragraphs else 'lines'}", _paragraphs(text) if paragraphs else _lines(text))
+
+
+def documents(texts: list[str]) -> list[str]:
+    """The same text in documents of about ten kilobytes, each of whole texts unless one alone is longer."""
+    found: list[str] = []
+    held: list[str] = []
+    size = 0
+    for text in texts:
+        held.append(text)
+        size += len(text.encode()) + 1
+        if size >= _DOCUMENT_BYTES:
+            found.append("\n".join(held))
+            held, size = [], 0
+    return [*found, "\n".join(held)] if held else found
 
 
 def _lines(text: str) -> list[str]:

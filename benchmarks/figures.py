@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "markdown_picture", "save_figure"]
+__all__ = ["COLOURS", "markdown_picture", "note_of", "save_figure"]
 
 # Okabe and Ito's colours, which people with any kind of colour vision can tell apart, without the yellow and the black.
 COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7")
 
+# Letters of a line of small print under a figure of eight inches.
+_NOTE_WIDTH = 150
+
 _INK = {"light": "#24292f", "dark": "#d1d7e0"}
 
 
-def save_figure(draw: Callable[[], Figure], path: Path) -> None:
-    """Write what `draw` draws as SVG, to ``path-light.svg`` and ``path-dark.svg``. The background is the page's."""
+def save_figure(draw: Callable[[], Figure], path: Path, note: str) -> None:
+    """Write what `draw` draws as SVG, to ``path-light.svg`` and ``path-dark.svg``. The background is the page's.
+
+    `note`, what it was measured on, stands below in small print.
+    """
     for theme, ink in _INK.items():
         inks = dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "grid.color"), ink)
         # The names of parts would differ from run to run, and texts as paths would be of the machine's fonts.
@@ -25,7 +32,13 @@ def save_figure(draw: Callable[[], Figure], path: Path) -> None:
         look = {"axes.facecolor": "none", "axes.grid": True, "grid.alpha": 0.2, "axes.spines.top": False, "axes.spines.right": False}
         with mpl.rc_context({**inks, **fixed, **look, "legend.frameon": False, "font.size": 10}):
             figure = draw()
+            figure.text(0.01, -0.01, "\n".join(textwrap.wrap(note, _NOTE_WIDTH)), fontsize=6, va="top")
             figure.savefig(path.with_name(f"{path.name}-{theme}.svg"), transparent=True, metadata={"Date": None}, bbox_inches="tight")
+
+
+def note_of(name: str, machine: str) -> str:
+    """The small print of a figure: the machine, and how many threads were used."""
+    return f"{machine} {'One thread to all.' if name == 'growth-threads' else 'One thread.'}"
 
 
 def markdown_picture(path: str, text: str) -> str:

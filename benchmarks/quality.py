@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 import model2vec_numba
 from benchmarks.corpora import default_corpora
-from benchmarks.figures import COLOURS, markdown_picture, save_figure
+from benchmarks.figures import COLOURS, markdown_picture, note_of, save_figure
 from benchmarks.machine import describe_machine
 from model2vec_numba import StaticModel, quantize_model
 
@@ -76,9 +76,14 @@ def main() -> None:
     name = arguments.model.name if arguments.model else "the bundled model"
     points = measure(model, pairs)
     arguments.output.mkdir(exist_ok=True)
-    content = {"model": name, "pairs": len(pairs), "machine": describe_machine(), "points": [dataclasses.asdict(point) for point in points]}
+    content: dict[str, Any] = {
+        "model": name,
+        "pairs": len(pairs),
+        "machine": describe_machine(),
+        "points": [dataclasses.asdict(point) for point in points],
+    }
     (arguments.output / "quality.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    save_figure(lambda: draw(points), arguments.output / "quality")
+    save_figure(lambda: draw(points), arguments.output / "quality", note_of("quality", content["machine"]))
     (arguments.output / "quality.md").write_text(page(name, len(pairs), points), encoding="utf-8")
 
 

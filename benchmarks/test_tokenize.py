@@ -11,13 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.corpora import Corpus
+from benchmarks.corpora import Corpus, documents
 from benchmarks.pairs import PairTimer
 from model2vec_numba.text import flatten
 from model2vec_numba.tokenization import choose_backend, parse_tokenizer
 from model2vec_numba.tokenization.library import LibraryBackend
-
-_DOCUMENT_BYTES = 10_000
 
 
 @pytest.fixture(autouse=True)
@@ -28,9 +26,9 @@ def library_in_one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     assert os.environ["TOKENIZERS_PARALLELISM"] == "false"
 
 
-@pytest.mark.parametrize("documents", [False, True], ids=["as-given", "10kB"])
-def test_tokenize(corpus: Corpus, documents: bool, folder: Path, pair: PairTimer, capsys: pytest.CaptureFixture[str]) -> None:
-    texts = _documents(corpus.texts) if documents else corpus.texts
+@pytest.mark.parametrize("as_documents", [False, True], ids=["as-given", "10kB"])
+def test_tokenize(corpus: Corpus, as_documents: bool, folder: Path, pair: PairTimer, capsys: pytest.CaptureFixture[str]) -> None:
+    texts = documents(corpus.texts) if as_documents else corpus.texts
     spec = parse_tokenizer((folder / "tokenizer.json").read_text(encoding="utf-8"), str(folder))
     backend = choose_backend(spec)
     batch = flatten(texts)
@@ -47,17 +45,3 @@ def test_tokenize(corpus: Corpus, documents: bool, folder: Path, pair: PairTimer
         texts=len(texts),
         size=len(batch.data),
     )
-
-
-def _documents(texts: list[str]) -> list[str]:
-    """The same text in documents of about ten kilobytes, each of whole texts unless one alone is longer."""
-    documents: list[str] = []
-    held: list[str] = []
-    size = 0
-    for text in texts:
-        held.append(text)
-        size += len(text.encode()) + 1
-        if size >= _DOCUMENT_BYTES:
-            documents.append("\n".join(held))
-            held, size = [], 0
-    return [*documents, "\n".join(held)] if held else documents

@@ -721,6 +721,11 @@ def test_turns() -> None:
     assert (turns.median("slow"), turns.ratio("slow", "fast"), turns.round_ratios("slow", "fast")) == (6, 3, [2, 3, 4])
     assert len(take_turns({"one": lambda: 0.3}, seconds=1.0).seconds["one"]) == 5
     assert len(take_turns({"one": lambda: 0.1}, seconds=1.0).seconds["one"]) == 11
+    # Fast work is repeated, and the mean counts: 0.25 s and 0.1 s are four rounds of five times.
+    repeated = take_turns(
+        {"slow": contestant("slow", 9, 0.25, *[0.25] * 5), "fast": contestant("fast", 9, 0.05, *[0.1, 0.3] * 9)}, rounds=5, least=0.1
+    )
+    assert (repeated.seconds["slow"], repeated.seconds["fast"]) == ([0.25] * 5, [0.2] * 5)
     assert timed(lambda: None)() >= 0
 
 

@@ -1,0 +1,345 @@
+"""The whole report, by one command: ``python -m benchmarks.report``, or ``nox -s report``, which installs the peers too.
+
+Writes `benchmarks.json`, `benchmarks.md` and the figures to a folder, and README.md's table of speeds. All contenders take turns on the same files
+and texts, and each contender's vectors are compared with this package's before it is timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+import model2vec_numba
+from benchmarks.corpora import Corpus, default_corpora, documents
+from benchmarks.figures import COLOURS, markdown_picture, note_of, save_figure
+from benchmarks.growth import CAPTIONS, draw_growth, growth_tables, measure_growth
+from benchmarks.large_models import write_wordpiece_model
+from benchmarks.machine import describe_machine
+from benchmarks.made_models import KINDS, TYPES, write_models
+from benchmarks.peers import OURS, Contender, encoders, tokenizers
+from benchmarks.processes import run_start, run_steps
+from benchmarks.rust_peers import RustPeerError, build
+from model2vec_numba import StaticModel
+from model2vec_numba.cli.turns import take_turns, timed
+from model2vec_numba.pooling import pool
+from model2vec_numba.text import BatchLimits, portions
+
+_README = Path(__file__).parents[1] / "README.md"
+_RUST_README = {"model2vec (Rust), its README": 8000, "model2vec (Python), the same": 4650}
+
+Row = dict[str, Any]
+
+
+def main() -> None:
+    """Measure everything, and write it down."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-o", "--output", type=Path, default=Path("docs"), help="the folder to write to")
+    parser.add_argument("--quick", action="store_true", help="little of everything: whether it works, not how fast it is")
+    parser.add_argument("--text", type=Path, metavar="FILE", help="UTF-8 text, in paragraphs, to use instead of Python's documentation")
+    parser.add_argument("--readme", action="store_true", help="put the table of speeds into README.md, and what README.md shows into the folder")
+    parser.add_argument("--draw", action="store_true", help="measure nothing: write the pages and figures of the JSON that is there")
+    arguments = parser.parse_args()
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    path = arguments.output / "benchmarks.json"
+    if arguments.draw:
+        results = json.loads(path.read_text(encoding="utf-8"))
+    else:
+        results = measure(arguments.quick, arguments.text)
+        path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    figures = {"speed": lambda: draw_speed(results), **draw_growth(results["growth"])}
+    for name, draw in figures.items():
+        save_figure(draw, arguments.output / name, note_of(name, results["machine"]))
+    (arguments.output / "benchmarks.md").write_text(page(results, list(figures)), encoding="utf-8")
+    if arguments.readme:
+        text = _README.read_text(encoding="utf-8")
+        table = "\n".join(speed_table(results))
+        _README.write_text(re.sub(r"(?<=<!-- speed -->\n).*?(?=\n<!-- /speed -->)", lambda _: table, text, flags=re.DOTALL), encoding="utf-8")
+
+
+def measure(quick: bool, text: Path | None) -> dict[str, Any]:
+    """Everything, as JSON has it."""
+    seconds = 0.5 if quick else 10.0
+    corpora = _corpora(300 if quick else 20_000, text)
+    try:
+        rust: Path | RustPeerError = build()
+    except RustPeerError as error:
+        rust = error
+    with tempfile.TemporaryDirectory() as folder:
+        models = write_models(Path(folder), 3000 if quick else 60_000)
+        results: dict[str, Any] = {"machine": describe_machine(), "quick": quick, "encode": [], "absent": {}}
+        # The paragraphs first: they are the headline.
+        for corpus in corpora:
+            for name in TYPES:
+                _encode(results, corpus, models, name, 1, rust, seconds)
+        for name in KINDS:
+            for corpus in corpora[:3]:
+                _encode(results, corpus, models, name, 1, rust, seconds)
+        for name in ("int8", "float32"):
+            _encode(results, corpora[0], models, name, None, rust, seconds)
+        results["tokenize"] = [
+            row
+            for name in ("int8", *KINDS)
+            for corpus in (corpora[0], corpora[2], corpora[3])
+            for row in _contest(tokenizers(models[name], corpus.texts), results, corpus, name, 1, seconds)
+        ]
+        results["stages"] = [_stages(models[name], corpora[0], name, seconds) for name in TYPES]
+        results["latency"] = [row for name in TYPES for row in _latency(models[name], name, results, seconds)]
+        results["processes"] = _processes(Path(folder), 1 if quick else 9, quick)
+    results["growth"] = measure_growth(quick=quick)
+    return results
+
+
+def _corpora(limit: int, text: Path | None) -> list[Corpus]:
+    """Paragraphs, lines, names and documents, on one line each, as the Rust programs read them."""
+    corpora = list(default_corpora())
+    if text is not None:
+        paragraphs = [part for part in re.split(r"\n\s*\n", text.read_text(encoding="utf-8-sig")) if part.strip()]
+        corpora[0], corpora[3] = Corpus(text.stem, paragraphs), Corpus(f"{text.stem}-documents", documents(paragraphs))
+    return [Corpus(corpus.name, [" ".join(part.split()) for part in corpus.texts][:limit]) for corpus in corpora]
+
+
+def _encode(
+    results: dict[str, Any], corpus: Corpus, models: dict[str, Path], name: str, threads: int | None, rust: Path | RustPeerError, seconds: float
+) -> None:
+    with encoders(models[name], corpus.texts, threads, rust) as contenders:
+        results["encode"] += _contest(contenders, results, corpus, name, threads, seconds)
+
+
+def _contest(
+    contenders: tuple[dict[str, Contender], dict[str, str]], results: dict[str, Any], corpus: Corpus, model: str, threads: int | None, seconds: float
+) -> list[Row]:
+    """A row for each contender: its speed, and how many times as fast this package is."""
+    found, absent = contenders
+    results["absent"] |= {f"{name}, {model}": reason for name, reason in absent.items()}
+    turns = take_turns({name: contender.run for name, contender in found.items()}, seconds=seconds, least=min(0.1, seconds / 10))
+    rows = []
+    for name, contender in found.items():
+        ratios = turns.round_ratios(name, OURS)
+        rows.append(
+            {
+                "corpus": corpus.name,
+                "texts": len(corpus.texts),
+                "bytes": corpus.size,
+                "model": model,
+                "threads": threads or "all",
+                "contender": name,
+                "name": contender.name,
+                "seconds": turns.median(name),
+                "rounds": len(ratios),
+                "ratio": turns.ratio(name, OURS),
+                "ratio_low": ratios[0],
+                "ratio_high": ratios[-1],
+                "unlike": contender.unlike,
+            }
+        )
+    return rows
+
+
+def _stages(folder: Path, corpus: Corpus, name: str, seconds: float) -> Row:
+    """How much of `encode` on one thread each stage takes."""
+    model = StaticModel.from_pretrained(folder)
+    batches = [portion.flatten() for portion in portions(corpus.texts, None, BatchLimits(1024))]
+    tokens = [model._backend.tokenize(batch, model.max_length) for batch in batches]
+    out = np.empty((max(map(len, batches)), model.dim), np.float32)
+
+    def pool_all() -> None:
+        for ids in tokens:
+            pool(model._table, ids, True, out[: len(ids)])
+
+    turns = take_turns(
+        {
+            "encode": timed(lambda: model.encode(corpus.texts, num_threads=1)),
+            "flatten": timed(lambda: [portion.flatten() for portion in portions(corpus.texts, None, BatchLimits(1024))]),
+            "tokenise": timed(lambda: [model._backend.tokenize(batch, model.max_length) for batch in batches]),
+            "pool": timed(pool_all),
+        },
+        seconds=seconds,
+        least=min(0.1, seconds / 10),
+    )
+    return {"model": name, "tokens": sum(len(ids.ids) for ids in tokens), **{stage: turns.median(stage) for stage in turns.seconds}}
+
+
+def _latency(folder: Path, name: str, results: dict[str, Any], seconds: float) -> Iterator[Row]:
+    """One sentence at a time."""
+    text = "The train to Vienna leaves at seven in the morning, and the next one at nine."
+    with encoders(folder, [text], 1, RustPeerError("one text in another process is no call")) as (found, _):
+        ours, theirs = StaticModel.from_pretrained(folder), found["model2vec"]
+        pair = {OURS: Contender(found[OURS].name, timed(lambda: ours.encode(text)), lambda: None), "model2vec": theirs}
+        yield from _contest((pair, {}), results, Corpus("one sentence", [text]), name, 1, min(seconds, 2.0))
+
+
+def _processes(folder: Path, rounds: int, quick: bool) -> dict[str, Any]:
+    """Starts, with a warm cache and an empty one, and memory with a large model, each in a process of its own."""
+    cache = {"NUMBA_CACHE_DIR": str(folder / "cache")}
+    starts: dict[str, list[float]] = {"model2vec": [], OURS: []}
+    empty = run_start("model2vec_numba", cache)["seconds"]
+    for _ in range(rounds):
+        starts["model2vec"].append(run_start("model2vec", cache)["seconds"])
+        starts[OURS].append(run_start("model2vec_numba", cache)["seconds"])
+    rows = 5000 if quick else 500_000
+    write_wordpiece_model(folder / "small", 10, 256)
+    write_wordpiece_model(folder / "large", rows, 256)
+    memory = {package: run_steps(package, folder, cache) for package in ("model2vec", "model2vec_numba")}
+    return {"empty cache": empty, "starts": starts, "rows": rows, "memory": memory}
+
+
+def _speed(row: Row) -> float:
+    return float(row["texts"] / row["seconds"])
+
+
+def _headline(results: dict[str, Any], threads: int | str = 1) -> list[Row]:
+    """The rows of the paragraphs."""
+    corpus = results["encode"][0]["corpus"]
+    return [row for row in results["encode"] if row["corpus"] == corpus and row["threads"] == threads and row["model"] in TYPES]
+
+
+def speed_table(results: dict[str, Any]) -> list[str]:
+    """README's table: the paragraphs, one thread."""
+    rows = _headline(results)
+    contenders = [name for name in dict.fromkeys(row["contender"] for row in rows) if name != OURS]
+    named = {row["contender"]: row["name"] for row in rows}
+    lines = [
+        f"| texts/s | {' | '.join(named[name] for name in contenders)} | this package | times model2vec |",
+        "| --- |" + " --: |" * (len(contenders) + 2),
+    ]
+    for model in TYPES:
+        found = {row["contender"]: row for row in rows if row["model"] == model}
+        speeds = [f"{_speed(found[name]):,.0f}" if name in found else "-" for name in contenders]
+        peer = found["model2vec"]
+        spread = f"{peer['ratio']:.1f} ({peer['ratio_low']:.1f} to {peer['ratio_high']:.1f})"
+        lines.append(f"| {model} | {' | '.join(speeds)} | {_speed(found[OURS]):,.0f} | {spread} |")
+    return lines
+
+
+def draw_speed(results: dict[str, Any]) -> Figure:
+    """Bars: each contender's texts a second on the paragraphs, one thread, int8 and float32."""
+    figure = Figure(figsize=(8, 4))
+    panels = figure.subplots(1, 2, sharex=True)
+    rows = _headline(results)
+    colours = dict(zip(dict.fromkeys(row["contender"] for row in rows), COLOURS, strict=False))
+    for panel, model in zip(panels, ("int8", "float32"), strict=True):
+        chosen = [row for row in rows if row["model"] == model][::-1]
+        names = [row["contender"] for row in chosen]
+        speeds = [_speed(row) / 1e3 for row in chosen]
+        bars = panel.barh(names, speeds, color=[colours[name] for name in names])
+        panel.bar_label(bars, [f"{speed:,.0f}" for speed in speeds], padding=3, fontsize=8)
+        panel.set(title=model, xlabel="thousand texts/s, one thread", xlim=(0, 1.2 * max(_speed(row) for row in rows) / 1e3))
+        panel.grid(axis="y", visible=False)
+    figure.tight_layout()
+    return figure
+
+
+def _table(rows: Sequence[Row], what: str) -> list[str]:
+    head = ("texts", "model", "threads", "contender", f"{what}/s", "MB/s", "times as long as this package (rounds)", "")
+    lines = [f"| {' | '.join(head)} |", "| --- | --- | --- | --- | --: | --: | --: | --- |"]
+    for row in rows:
+        ratio = "" if row["contender"] == OURS else f"{row['ratio']:.2f} ({row['ratio_low']:.2f} to {row['ratio_high']:.2f})"
+        size = row["bytes"] / row["seconds"] / 1e6
+        lines.append(
+            f"| {row['corpus']} | {row['model']} | {row['threads']} | {row['name']} | {_speed(row):,.0f} | {size:,.1f} | {ratio} | {row['unlike']} |"
+        )
+    return lines
+
+
+def page(results: dict[str, Any], figures: Sequence[str]) -> str:
+    """The page of the documentation."""
+    encode, processes = results["encode"], results["processes"]
+    corpora = {row["corpus"]: row for row in encode}
+    lines = [
+        "# Benchmarks",
+        "",
+        f"{results['machine']} Made by `nox -s report`.",
+        "",
+        "All contenders take turns, round by round, on the same texts and model files; speeds are medians, and after each ratio of medians stand the"
+        " lowest and the highest ratio of any one round. Every contender's vectors are compared with this package's before it is timed; the last"
+        " column says where they differ. The texts, on one line each: "
+        + "; ".join(f"{name}, {row['texts']:,} of {row['bytes'] / row['texts']:,.0f} bytes" for name, row in corpora.items())
+        + ". int8, float16 and float32 are the bundled model (WordPiece, 256 dimensions) in these types; unigram and bpe are models made by a"
+        " script, with float32 vectors.",
+        "",
+        *(["**A quick run, which shows only that everything works.**", ""] if results["quick"] else []),
+        markdown_picture("speed", "Bars: the texts that each contender encodes in a second"),
+        "",
+        "## Encode",
+        "",
+        *_table(encode, "texts"),
+        "",
+        *(f"- {name}: {reason}" for name, reason in results["absent"].items()),
+        "",
+        *_shortfalls(results),
+        "",
+        "## The Rust crate's headline",
+        "",
+        "Samples a second on one thread, by the README of the crate `model2vec`, and here with today's versions (paragraphs, float32).",
+        "",
+        "| | samples/s |",
+        "| --- | --: |",
+        *(f"| {name} | {speed:,} |" for name, speed in _RUST_README.items()),
+        *(f"| {row['name']}, here | {_speed(row):,.0f} |" for row in _headline(results) if row["model"] == "float32"),
+        "",
+        "## Where the time goes",
+        "",
+        "On one thread, paragraphs, stage by stage, each by itself over all batches.",
+        "",
+        "| model | tokens | encode, ms | flatten, ms | tokenise, ms | pool, ms |",
+        "| --- | --: | --: | --: | --: | --: |",
+        *(
+            f"| {row['model']} | {row['tokens']:,} | " + " | ".join(f"{row[s] * 1e3:.1f}" for s in ("encode", "flatten", "tokenise", "pool")) + " |"
+            for row in results["stages"]
+        ),
+        "",
+        "## Tokenise",
+        "",
+        *_table(results["tokenize"], "texts"),
+        "",
+        "## One sentence",
+        "",
+        *_table(results["latency"], "calls"),
+        "",
+        "## Processes",
+        "",
+        *_process_lines(processes),
+        "",
+        "## How cost grows",
+        "",
+        *(line for name in figures if name != "speed" for line in (markdown_picture(name, CAPTIONS[name]), "")),
+        *growth_tables(results["growth"]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _shortfalls(results: dict[str, Any]) -> Iterator[str]:
+    """Where this package is not as many times as fast as it set out to be."""
+    aims = {("model2vec", "int8"): 40, ("model2vec", "float32"): 30, ("Rust", "int8"): 20, ("Rust", "float32"): 15}
+    for (peer, model), aim in aims.items():
+        rows = [row for row in _headline(results) if row["model"] == model and (row["contender"] == peer or f"({peer})" in row["contender"])]
+        if rows:
+            fastest = min(rows, key=lambda row: row["seconds"])
+            verdict = "reached" if fastest["ratio"] >= aim else "not reached"
+            found = f"{fastest['ratio']:.1f}, {verdict}"
+            yield f"- Aim: {aim} times the speed of {fastest['name']} on paragraphs with {model}, one thread. Found: {found}."
+
+
+def _process_lines(processes: dict[str, Any]) -> Iterator[str]:
+    theirs, ours = (float(np.median(processes["starts"][name])) for name in ("model2vec", OURS))
+    yield f"- From the start of a process to its first vector, compiled code in the cache: {ours:.2f} s; model2vec {theirs:.2f} s."
+    yield f"- The same with an empty cache, which compiles: {processes['empty cache']:.1f} s."
+    for package, steps in processes["memory"].items():
+        found = {step: size / 1e6 for step, size in steps.items()}
+        yield (
+            f"- An int8 model of {processes['rows']:,} x 256 in {package}: resident {found['loaded']:.0f} MB when loaded (peak "
+            f"{found['loaded_peak']:.0f}), {found['touched']:.0f} when every row was used (peak {found['touched_peak']:.0f})."
+        )
+
+
+if __name__ == "__main__":
+    model2vec_numba.set_num_threads(1)
+    main()
