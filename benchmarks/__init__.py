@@ -1,6 +1,7 @@
 """Benchmarks: this package and its peers, on the same texts, in the same run, with one thread each.
 
-Libraries read the number of their threads when they are loaded. This module comes before all of them, so it is set here.
+Libraries read the number of their threads when they are loaded. This module comes before all of them, so it is set here; only in the process that
+`all_cores` starts it is left to them.
 """
 
 from __future__ import annotations
@@ -10,8 +11,14 @@ import sys
 
 if "numpy" in sys.modules or "tokenizers" in sys.modules:
     raise RuntimeError("run the benchmarks by themselves: a library was loaded before its threads could be limited to one")
-os.environ["TOKENIZERS_PARALLELISM"] = "false"
-for _name in ("RAYON_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_name] = "1"
+_LIMITS = ("RAYON_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+if os.environ.get("MODEL2VEC_NUMBA_BENCHMARK") == "all cores":
+    os.environ["TOKENIZERS_PARALLELISM"] = "true"
+    for _name in _LIMITS:
+        os.environ.pop(_name, None)
+else:
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    for _name in _LIMITS:
+        os.environ[_name] = "1"
 # No peer asks the network for anything.
 os.environ["HF_HUB_OFFLINE"] = "1"

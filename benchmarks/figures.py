@@ -29,7 +29,14 @@ def save_figure(draw: Callable[[], Figure], path: Path, note: str) -> None:
         inks = dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "grid.color"), ink)
         # The names of parts would differ from run to run, and texts as paths would be of the machine's fonts.
         fixed = {"svg.hashsalt": "model2vec-numba", "svg.fonttype": "none"}
-        look = {"axes.facecolor": "none", "axes.grid": True, "grid.alpha": 0.2, "axes.spines.top": False, "axes.spines.right": False}
+        look = {
+            "axes.facecolor": "none",
+            "axes.grid": True,
+            "axes.axisbelow": True,
+            "grid.alpha": 0.2,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+        }
         with mpl.rc_context({**inks, **fixed, **look, "legend.frameon": False, "font.size": 10}):
             figure = draw()
             figure.text(0.01, -0.01, "\n".join(textwrap.wrap(note, _NOTE_WIDTH)), fontsize=6, va="top")

@@ -224,8 +224,9 @@ class StaticModel:
 
         The files are complete before they get their names; what had those names is replaced. A model that was loaded from the same folder, here or
         in another process, goes on with what it has mapped (on Windows a file that is mapped cannot be replaced). A scale of int8 values is saved
-        as weights, all the same, which model2vec and sentence-transformers 6.2 heed; older versions of the latter pass over weights, and none takes
-        int8 without them.
+        as weights, all the same, which model2vec, sentence-transformers 6.2 and the Rust crate model2vec-rs heed. Older versions of
+        sentence-transformers and the Rust crate model2vec pass over weights: theirs are the same vectors only where all weights are the same
+        and vectors are normalised.
 
         Args:
             path: the folder; it is made if need be.
