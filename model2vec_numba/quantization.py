@@ -21,8 +21,8 @@ __all__ = ["check_quantization", "quantize_table", "to_bfloat16"]
 
 _BLOCK_ROWS = 4096
 _LARGEST_INT8 = 127
-# The matrix's largest magnitude for which a step of int8 is a hundred of the steps of the smallest float16 numbers.
-_LEAST_FOR_HALF = 2.0**-10
+# A matrix's largest magnitude whose scale float16 has with all its digits: NumPy before 2 divides by the scale in float16.
+_LEAST_FOR_HALF = 2.0**-6
 
 
 def quantize_table(

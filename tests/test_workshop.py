@@ -10,7 +10,8 @@ import random
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from pydoc_data.topics import topics
 from typing import Any
@@ -407,9 +408,21 @@ def saved_facts(model: StaticModel) -> dict[str, Any]:
     return facts if model.token_mapping is None else {**facts, "vocabulary_quantization": len(model.embedding)}
 
 
+@contextmanager
+def library_reads(model: StaticModel) -> Iterator[None]:
+    """Skip what the safetensors package cannot read: its older versions expect NumPy to have bfloat16."""
+    try:
+        yield
+    except AttributeError:
+        if model.embedding_dtype != "bfloat16":
+            raise
+        pytest.skip("this version of safetensors does not read bfloat16")
+
+
 def test_what_is_saved_the_library_reads(any_model: StaticModel, tmp_path: Path) -> None:
     any_model.save_pretrained(tmp_path)
-    tensors = load_file(tmp_path / "model.safetensors")
+    with library_reads(any_model):
+        tensors = load_file(tmp_path / "model.safetensors")
     np.testing.assert_array_equal(tensors["embeddings"].astype(np.float64), wide(any_model))
     for name, expected in (("weights", any_model.weights), ("mapping", any_model.token_mapping)):
         assert (name in tensors) == (expected is not None)
@@ -420,7 +433,8 @@ def test_what_is_saved_the_library_reads(any_model: StaticModel, tmp_path: Path)
 def test_model2vec_reads_what_is_saved(any_model: StaticModel, tmp_path: Path) -> None:
     """The same ids, and vectors as close as model2vec's are to those of the stored values."""
     any_model.save_pretrained(tmp_path)
-    peer = PeerModel.from_pretrained(tmp_path)
+    with library_reads(any_model):
+        peer = PeerModel.from_pretrained(tmp_path)
     assert (peer.normalize, peer.max_length) == (any_model.normalize, 200)
     tensors = {"embeddings": peer.embedding}
     tensors |= {name: array for name, array in (("weights", peer.weights), ("mapping", peer.token_mapping)) if array is not None}
