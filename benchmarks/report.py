@@ -67,7 +67,7 @@ def main() -> None:
 
 def measure(quick: bool, text: Path | None) -> dict[str, Any]:
     """Everything, as JSON has it."""
-    seconds = 0.5 if quick else 10.0
+    seconds = 0.5 if quick else 5.0
     corpora = _corpora(300 if quick else 20_000, text)
     try:
         rust: Path | RustPeerError = build()
