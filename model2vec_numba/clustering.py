@@ -19,7 +19,7 @@ __all__ = ["cluster_table"]
 
 _SEED = 42
 _MOST_ITERATIONS = 300
-# A progress bar moves after so many; each step looks once more for every row's cluster, which makes it half as long again.
+# A progress bar moves after so many. Each step looks once more for every row's cluster, which costs as much as an iteration.
 _ITERATIONS_PER_STEP = 2
 
 
