@@ -669,11 +669,18 @@ def _draw_texts(points: list[_Point]) -> Figure:
     return figure
 
 
-def _draw_length(points: list[_Point]) -> Figure:
+def _two_panels(x: str, upper_y: str, lower_y: str) -> tuple[Figure, Any, Any]:
+    """A figure of two panels, one above the other, over the same axis; all axes are logarithmic."""
     figure = Figure(figsize=(8, 7))
-    texts, megabytes = figure.subplots(2, 1, sharex=True)
-    texts.set(xscale="log", yscale="log", ylabel="texts/s, one thread\n(more is better)")
-    megabytes.set(yscale="log", xlabel="length of a text, UTF-8", ylabel="bytes/s, one thread\n(more is better)")
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    upper.set(xscale="log", yscale="log", ylabel=upper_y)
+    lower.set(yscale="log", xlabel=x, ylabel=lower_y)
+    return figure, upper, lower
+
+
+def _draw_length(points: list[_Point]) -> Figure:
+    labels = "texts/s, one thread\n(more is better)", "bytes/s, one thread\n(more is better)"
+    figure, texts, megabytes = _two_panels("length of a text, UTF-8", *labels)
     for series in (_OURS, _PEER):
         _plot(texts, _of(points, series), _rate_of("texts"), series)
         _plot(megabytes, _of(points, series), _rate_of("bytes"))
@@ -685,10 +692,8 @@ def _draw_length(points: list[_Point]) -> Figure:
 
 
 def _draw_vocabulary(points: list[_Point]) -> Figure:
-    figure = Figure(figsize=(8, 7))
-    speed, load = figure.subplots(2, 1, sharex=True)
-    speed.set(xscale="log", yscale="log", ylabel="tokens/s, one thread\n(more is better)")
-    load.set(yscale="log", xlabel="tokens in the vocabulary", ylabel="seconds to the first vector\n(less is better)")
+    labels = "tokens/s, one thread\n(more is better)", "seconds to the first vector\n(less is better)"
+    figure, speed, load = _two_panels("tokens in the vocabulary", *labels)
     for series in (_OURS, _PEER):
         for kind in (_ZIPF, _UNIFORM):
             _plot(speed, _of(points, series, kind), _rate_of("tokens"), f"{series}, {_KIND_WORDS[kind]}")
