@@ -7,6 +7,7 @@ the parts. The order is that of the tokens and depends on nothing else, so a tex
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,17 @@ from numba.extending import overload
 from numpy.typing import NDArray
 
 from model2vec_numba.compiled import compiled, inner
-from model2vec_numba.pooling.sums import CACHE_LINE, STRETCHES, columns_before, sum_columns, sum_of_squares
+from model2vec_numba.pooling.sums import (
+    CACHE_LINE,
+    FLOAT_STRETCHES,
+    INTEGER_STRETCHES,
+    MEDIUM,
+    NARROW,
+    SINGLE,
+    columns_before,
+    sum_columns,
+    sum_of_squares,
+)
 from model2vec_numba.pooling.widen import widen
 from model2vec_numba.threads import claim
 
@@ -30,8 +41,6 @@ PART = 4096
 
 # How many tokens ahead rows are fetched, so that they are there when their turn comes. 16 to 32 are alike, with 64 they are pushed out again.
 _AHEAD = 24
-
-_WIDER, _WIDE, _NARROW, _SINGLE = STRETCHES
 
 # With fewer dimensions than this a mean can come out far shorter than the rows, and what float32 sums lose then shows after normalising: 3e-6
 # on one line of War and Peace with two dimensions. The rows are so short that summing them in float64 costs little.
@@ -171,38 +180,61 @@ def _columns_around(matrix: NDArray[Any]) -> tuple[int, int]:
     return before, (line - (before + matrix.shape[1]) % line) % line if before else 0
 
 
-@inner
-def _sum_rows(
-    matrix: NDArray[Any],
-    rows: NDArray[np.int64],
-    ahead: NDArray[np.int64],
-    count: int,
-    factors: NDArray[np.float32] | None,
-    around: tuple[int, int],
-    block: NDArray[Any],
-) -> None:
+def _sum_rows(matrix, rows, ahead, count, factors, around, block):  # type: ignore[no-untyped-def]
     """Write the sum of ``factors[k] * matrix[rows[k]]`` over ``k < count`` to `block`; `factors` may be ``None`` for ones.
 
-    In the memory before `block` and behind it, `around` says how many elements, sums of what stands around the rows are written.
+    In the memory before `block` and behind it, `around` says how many elements, sums of what stands around the rows are written. For use in
+    compiled code only.
     """
-    column, end = -around[0], len(block) + around[1]
-    while end - column >= _WIDE:
-        if (end - column) % _WIDE >= _WIDER - _WIDE:
-            sum_columns(matrix, rows, ahead, count, column, _WIDER, factors, block)
-            column += _WIDER
-        else:
-            sum_columns(matrix, rows, ahead, count, column, _WIDE, factors, block)
-            column += _WIDE
-    for _ in range((end - column) // _NARROW):
-        sum_columns(matrix, rows, ahead, count, column, _NARROW, factors, block)
-        column += _NARROW
-    if column < end and end >= _NARROW:
-        # Some columns again, with the same result: still less than singly.
-        sum_columns(matrix, rows, ahead, count, end - _NARROW, _NARROW, factors, block)
-        column = end
-    for _ in range(end - column):
-        sum_columns(matrix, rows, ahead, count, column, _SINGLE, factors, block)
-        column += _SINGLE
+    raise NotImplementedError("_sum_rows is for compiled code")
+
+
+@overload(_sum_rows)
+def _overload_sum_rows(matrix, rows, ahead, count, factors, around, block):  # type: ignore[no-untyped-def]
+    sum_stretches = _sum_integers if isinstance(block.dtype, types.Integer) else _sum_floats
+    return lambda matrix, rows, ahead, count, factors, around, block: sum_stretches(matrix, rows, ahead, count, factors, around, block)
+
+
+def _make_sum_stretches(wider: int, wide: int) -> Callable[..., None]:
+    """What `_sum_rows` does, so many columns at a time."""
+
+    @inner
+    def sum_stretches(
+        matrix: NDArray[Any],
+        rows: NDArray[np.int64],
+        ahead: NDArray[np.int64],
+        count: int,
+        factors: NDArray[np.float32] | None,
+        around: tuple[int, int],
+        block: NDArray[Any],
+    ) -> None:
+        column, end = -around[0], len(block) + around[1]
+        while end - column >= wide:
+            if (end - column) % wide >= wider - wide:
+                sum_columns(matrix, rows, ahead, count, column, wider, factors, block)
+                column += wider
+            else:
+                sum_columns(matrix, rows, ahead, count, column, wide, factors, block)
+                column += wide
+        if end - column >= MEDIUM:
+            sum_columns(matrix, rows, ahead, count, column, MEDIUM, factors, block)
+            column += MEDIUM
+        for _ in range((end - column) // NARROW):
+            sum_columns(matrix, rows, ahead, count, column, NARROW, factors, block)
+            column += NARROW
+        if column < end and end >= NARROW:
+            # Some columns again, with the same result: still less than singly.
+            sum_columns(matrix, rows, ahead, count, end - NARROW, NARROW, factors, block)
+            column = end
+        for _ in range(end - column):
+            sum_columns(matrix, rows, ahead, count, column, SINGLE, factors, block)
+            column += SINGLE
+
+    return sum_stretches
+
+
+_sum_floats = _make_sum_stretches(*FLOAT_STRETCHES)
+_sum_integers = _make_sum_stretches(*INTEGER_STRETCHES)
 
 
 @inner
