@@ -59,7 +59,6 @@ class Unigram:
             units,
             node_ids,
             np.where(node_ids >= 0, scores[node_ids], 0.0),
-            scores,
             *find_neighbours(batch),
             int(most_bytes) if np.isfinite(most_bytes) else 0,
             unknown_score,

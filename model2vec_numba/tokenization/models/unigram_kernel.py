@@ -17,19 +17,13 @@ NO_ID = -1
 
 # Where no token ends: the path has an unknown character.
 _UNKNOWN_NODE = 0
-# What is unknown in a part: nothing; something; all, one character; something of which more than the part decides what it becomes.
-_NONE = 0
-_SOME = 1
-_ALONE = 2
-_RISKY = 3
 
-# A part becomes the same whatever the sum of scores before it, if no decision in it was close. Of sums up to the one below, those of a remembered
-# part are off by less than half of this by rounding: 32 additions, each by at most 2 ** -53 of the sum.
-_LEAST_MARGIN = 1e-6
+# A part becomes the same whatever the sum of scores before it, if no decision in it was closer than this for each of its bytes: of sums up to the one
+# below, each addition is off by at most 2 ** -53 of the sum, in the two sums that are compared, here and with what stands before the part.
+_LEAST_MARGIN = 5e-8
 MOST_SUM = 1e8
-# Flags of a part in the memo: it is such a one; it is one unknown character, so that what it adds to the sum is not the score of its ids.
+# The flag of a part in the memo that says that it is such a one.
 _CLEAR = np.uint64(1)
-_UNKNOWN_CHARACTER = np.uint64(2)
 
 
 @compiled()
@@ -42,7 +36,6 @@ def tokenize_pieces(
     units: NDArray[np.uint64],
     node_ids: NDArray[np.int32],
     scores: NDArray[np.float64],
-    token_scores: NDArray[np.float64],
     pairs: NDArray[np.uint64],
     bigrams: NDArray[np.uint64],
     most_bytes: int,
@@ -61,7 +54,6 @@ def tokenize_pieces(
             `FALLBACK` is written for texts that must go to the library.
         units, node_ids: see `ByteTrie`.
         scores: float64, shape (nodes,): the score of the token that ends at a node.
-        token_scores: float64, shape (tokens,): the score of each id.
         pairs, bigrams: see `Neighbours`: every path has an end between characters that are none.
         most_bytes: longer pieces are not to be cut.
         unknown_score: the score of a character that is unknown.
@@ -93,78 +85,46 @@ def tokenize_pieces(
             part_ends[0] = end
             if MEMO_BYTES < end - begin <= most_bytes:
                 parts = cut_into_parts(data, begin, end, pairs, bigrams, part_ends)
-            # The sum of scores of the ids before `summed`, and of what is unknown there.
-            so_far = 0.0
-            summed = at
             i = begin
             part = 0
             while part < parts:
                 j = part_ends[part]
                 length = j - i
+                is_short = length <= MEMO_BYTES
                 row = -1
-                flags = np.uint64(0)
-                if length <= MEMO_BYTES:
+                clear = False
+                if is_short:
                     key = memo_key(data, i, length)
                     hashed = memo_hash(key)
                     row = find_row(memo, hashed, key, length)
-                    if row >= 0:
-                        flags = row_info(memo, row) >> np.uint64(FLAGS)
-                if row >= 0 and (parts == 1 or flags & _CLEAR != 0):
-                    alone = flags & _UNKNOWN_CHARACTER != 0
-                    if alone:
-                        so_far = _add_scores(so_far, ids, summed, at, token_scores) + unknown_score
+                if row >= 0:
+                    clear = (row_info(memo, row) >> np.uint64(FLAGS)) & _CLEAR != 0
                     at = copy_ids(memo, row, ids, at)
-                    summed = at if alone else summed
-                    i = j
-                    part += 1
-                    continue
-                so_far = _add_scores(so_far, ids, summed, at, token_scores)
-                summed = at
-                before = at
-                learns = length <= MEMO_BYTES and row < 0
-                start = 0.0 if learns else so_far
-                at, margin, unknowns, total = _search(
-                    data, i, j, units, node_ids, scores, unknown_score, unknown, byte_ids, start, best, best_begin, best_node, ids, at
-                )
-                if at < 0:
-                    status[text] = FALLBACK
-                    at = first_id
-                    break
-                if parts > 1 and unknowns == _RISKY:
-                    # With unknown neighbours in the next part it would be something else.
-                    parts = 1
-                    part_ends[0] = end
-                    at = summed = before_piece
-                    so_far = 0.0
-                    i = begin
-                    part = 0
-                    continue
-                clear = margin > _LEAST_MARGIN and unknowns in (_NONE, _ALONE)
-                if learns:
-                    flags = (_CLEAR if clear else np.uint64(0)) | (_UNKNOWN_CHARACTER if unknowns == _ALONE else np.uint64(0))
-                    remember(memo, hashed, key, length, flags, ids, before, at)
-                    if start != so_far and not clear:
-                        # Searched from nothing it may have become something else.
-                        at, margin, unknowns, total = _search(
-                            data, i, j, units, node_ids, scores, unknown_score, unknown, byte_ids, so_far, best, best_begin, best_node, ids, before
-                        )
-                    elif start != so_far:
-                        total = so_far + unknown_score if unknowns == _ALONE else _add_scores(so_far, ids, before, at, token_scores)
-                so_far = total
-                summed = at
+                else:
+                    before = at
+                    at, margin, risky = _search(
+                        data, i, j, units, node_ids, scores, unknown_score, unknown, byte_ids, best, best_begin, best_node, ids, at
+                    )
+                    if at < 0:
+                        status[text] = FALLBACK
+                        at = first_id
+                        break
+                    clear = margin > _LEAST_MARGIN * length and not risky
+                    if is_short:
+                        remember(memo, hashed, key, length, _CLEAR if clear else np.uint64(0), ids, before, at)
                 i = j
                 part += 1
+                if parts > 1 and not clear:
+                    # With what stands before it, or with unknown neighbours in the next part, it might be something else. That is rare: in
+                    # Japanese 5 of 95,000 parts are so.
+                    parts = 1
+                    part_ends[0] = end
+                    at = before_piece
+                    i = begin
+                    part = 0
         at = min(at, first_id + max_tokens) if max_tokens < at - first_id else at
         id_offsets[text + 1] = at
     return at
-
-
-@inner
-def _add_scores(so_far: float, ids: NDArray[np.int32], first: int, last: int, token_scores: NDArray[np.float64]) -> float:
-    """The sum and the scores of ``ids[first:last]``, added one after the other as the search does."""
-    for k in range(first, last):
-        so_far += token_scores[ids[k]]
-    return so_far
 
 
 @inner
@@ -178,24 +138,23 @@ def _search(
     unknown_score: float,
     unknown: int,
     byte_ids: NDArray[np.int32],
-    so_far: float,
     best: NDArray[np.float64],
     best_begin: NDArray[np.int64],
     best_node: NDArray[np.int64],
     ids: NDArray[np.int32],
     at: int,
-) -> tuple[int, float, int, float]:
+) -> tuple[int, float, bool]:
     """Write the ids of ``data[begin:end]``, less the unknown one, from `at` on.
 
-    The path of the largest sum of scores, each sum made from left to right on top of `so_far` and, of equal ones, the first found: by where the
-    last token begins. `best`, `best_begin` and `best_node` are room for one more number each than there are bytes.
+    The path of the largest sum of scores, each sum made from left to right and, of equal ones, the first found: by where the last token begins.
+    `best`, `best_begin` and `best_node` are room for one more number each than there are bytes.
 
     Returns:
-        Where the ids end, -1 if the library must see to it; how close two sums were of which one was taken; what is unknown: `_NONE`,
-        `_SOME`, `_ALONE` or `_RISKY`; and the sum of the path.
+        Where the ids end, -1 if the library must see to it; how close two sums were of which one was taken; and whether unknown characters
+        would become something else with more of them beside.
     """
     length = end - begin
-    best[0] = so_far
+    best[0] = 0.0
     reached = 0  # up to here, `best_begin` is set
     margin = np.inf
     refused = False
@@ -248,14 +207,12 @@ def _search(
     # Now `best_begin` of a token's end is the end of the next one.
     i = 0
     j = following
-    unknowns = _NONE
+    any_risky = False
     while i < length:
         token = unknown if best_node[j] == _UNKNOWN_NODE else np.int64(node_ids[best_node[j]])
         after = best_begin[j]
         if token == unknown:
             # Neighbours of the unknown id are one, and that may be a token after all.
-            alone = j == length and best_node[j] == _UNKNOWN_NODE
-            unknowns = max(unknowns, _ALONE if alone and i == 0 else _SOME)
             last = j
             while last < length:
                 token = unknown if best_node[after] == _UNKNOWN_NODE else np.int64(node_ids[best_node[after]])
@@ -265,14 +222,13 @@ def _search(
                 after = best_begin[last]
             if not refused:
                 at, risky = _emit_unknown(data, begin + i, begin + last, units, node_ids, unknown, byte_ids, ids, at)
-                if risky:
-                    unknowns = _RISKY
+                any_risky |= risky
             i, j = last, after
         else:
             ids[at] = token
             at += 1
             i, j = j, after
-    return -1 if refused else at, margin, unknowns, best[length]
+    return -1 if refused else at, margin, any_risky
 
 
 @inner
