@@ -16,6 +16,7 @@ from model2vec_numba.compiled import inner
 
 __all__ = [
     "BLOCK",
+    "CACHE_LINE",
     "LANES",
     "alnum_length",
     "bytes_between",
@@ -28,6 +29,8 @@ __all__ = [
     "lowercase_word",
     "narrow_characters",
     "padded_word",
+    "prefetch",
+    "prefetch_bytes",
     "store_word",
     "trailing_zeros",
     "word_mask",
@@ -36,7 +39,8 @@ __all__ = [
 
 BLOCK = 64
 LANES = 16
-_I8, _I64 = ir.IntType(8), ir.IntType(64)
+CACHE_LINE = 64
+_I8, _I32, _I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 _BYTES = ir.VectorType(_I8, BLOCK)
 
 
@@ -70,6 +74,27 @@ def store_word(_typing_context: Any, array: Any, index: Any, word: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, types.int64, types.uint64), generate
+
+
+@intrinsic
+def prefetch(_typing_context: Any, array: Any, index: Any) -> Any:
+    """Ask the processor to have element `index` of an array, counted in memory's order, at hand. No bounds are checked."""
+    if not (isinstance(array, types.Array) and array.layout == "C"):
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        prefetch_bytes(builder, _element_pointer(context, builder, signature.args[0], *arguments, pointee=_I8), 1)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), generate
+
+
+def prefetch_bytes(builder: Any, start: Any, size: int) -> None:
+    """Ask the processor for `size` bytes from a pointer on, for reading, into every cache."""
+    kind = ir.FunctionType(ir.VoidType(), [_I8.as_pointer(), _I32, _I32, _I32])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    for offset in range(0, size, CACHE_LINE):
+        builder.call(function, [builder.gep(start, [_I64(offset)]), _I32(0), _I32(3), _I32(1)])
 
 
 def _little_endian(builder: Any, word: Any) -> Any:

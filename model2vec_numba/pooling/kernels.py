@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from model2vec_numba.compiled import compiled, inner
 from model2vec_numba.pooling.sums import (
-    CACHE_LINE,
     FLOAT_STRETCHES,
     INTEGER_STRETCHES,
     MEDIUM,
@@ -29,6 +28,7 @@ from model2vec_numba.pooling.sums import (
 )
 from model2vec_numba.pooling.widen import widen
 from model2vec_numba.threads import claim
+from model2vec_numba.words import CACHE_LINE
 
 __all__ = ["BLOCK", "PART", "gather_rows", "pool_parallel", "pool_texts"]
 

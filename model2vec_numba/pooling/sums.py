@@ -16,8 +16,9 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from model2vec_numba.words import CACHE_LINE, prefetch_bytes
+
 __all__ = [
-    "CACHE_LINE",
     "FLOAT_STRETCHES",
     "INTEGER_STRETCHES",
     "MEDIUM",
@@ -39,7 +40,6 @@ FLOAT_STRETCHES = _WIDE if get_host_cpu_features().get("avx512vl") else _MEDIUM
 INTEGER_STRETCHES = _WIDE
 # LLVM makes two of each where registers have 256 bits. Where they have 512, to say 256 cost int8 an eighth.
 _REGISTER_BITS = 512
-CACHE_LINE = 64
 # So many registers of squares are summed side by side.
 _SQUARES = 4
 _FLOAT32_BYTES = 4
@@ -97,7 +97,7 @@ def sum_columns(_typing_context: Any, matrix: Any, rows: Any, ahead: Any, count:
         def add_four(k: Any, totals: list[Any]) -> list[Any]:
             places = [builder.add(k, _I64(i)) for i in range(4)]
             for place in places:
-                _prefetch(builder, start_of(ahead_array, place), width * _bits(stored_type) // 8)
+                prefetch_bytes(builder, start_of(ahead_array, place), width * _bits(stored_type) // 8)
             return [add(total, add(add(a, b), add(c, d))) for total, a, b, c, d in zip(totals, *map(elements, places), strict=True)]
 
         def add_one(k: Any, totals: list[Any]) -> list[Any]:
@@ -222,11 +222,3 @@ def _widen(builder: Any, stored: Any, dtype: Any, vector: Any) -> Any:
     if dtype == types.int8:
         return builder.sext(stored, vector) if isinstance(vector.element, ir.IntType) else builder.sitofp(stored, vector)
     return stored
-
-
-def _prefetch(builder: Any, start: Any, size: int) -> None:
-    """Ask the processor for `size` bytes, for reading, into every cache."""
-    kind = ir.FunctionType(ir.VoidType(), [_I8.as_pointer(), _I32, _I32, _I32])
-    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-    for offset in range(0, size, CACHE_LINE):
-        builder.call(function, [builder.gep(start, [_I64(offset)]), _I32(0), _I32(3), _I32(1)])

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from model2vec_numba.compiled import inner
 from model2vec_numba.tokenization.code_points import PAGE_COUNT, decode
 
-__all__ = ["CharacterSet", "member_at", "skips_graphic"]
+__all__ = ["OUT", "CharacterSet", "member_at", "skips_graphic"]
 
 _UNLEARNT = 0
-_OUT = 1
+OUT = 1
 _IN = 2
 _SURROGATES = range(0xD800, 0xE000)
 
@@ -47,7 +47,7 @@ class CharacterSet:
         code_points = range(page << 8, (page + 1) << 8)
         # Surrogates stand in no valid text.
         characters = [chr(c) if c not in _SURROGATES else "\ufffd" for c in code_points]
-        self.members[page << 8 : (page + 1) << 8] = np.where(self._find(characters), np.uint8(_IN), np.uint8(_OUT))
+        self.members[page << 8 : (page + 1) << 8] = np.where(self._find(characters), np.uint8(_IN), np.uint8(OUT))
 
 
 @inner

@@ -27,7 +27,9 @@ __all__ = [
     "UNLEARNT",
     "WORD",
     "CodePointTable",
+    "begins_with_two_of_three_bytes",
     "decode",
+    "two_of_three_bytes",
 ]
 
 # What a code point does to the text; the lowest four bits of its entry.
@@ -187,3 +189,25 @@ def decode(data: NDArray[np.uint8], i: int) -> tuple[int, int]:
         code_point = (code_point & 0x1F) << 6 | (data[i + 1] & 0x3F)
         size = 2
     return code_point, size
+
+
+@inner
+def two_of_three_bytes(word: np.uint64) -> tuple[np.uint64, np.uint64, bool]:
+    """The code points of two characters of three bytes each with which a word of UTF-8 begins, and whether it does.
+
+    Kana and ideographs come in rows: to see to two at once, without a wait for where the second begins, takes half the time of `decode`.
+    """
+    return _three_bytes(word), _three_bytes(word >> np.uint64(24)), begins_with_two_of_three_bytes(word)
+
+
+@inner
+def begins_with_two_of_three_bytes(word: np.uint64) -> bool:
+    """Whether a word that begins where a character does, in valid UTF-8, begins with two characters of three bytes each."""
+    return word & np.uint64(0xF00000F0) == np.uint64(0xE00000E0)
+
+
+@inner
+def _three_bytes(word: np.uint64) -> np.uint64:
+    """The code point of three bytes, the lowest ones of a word."""
+    low = np.uint64(0x3F)
+    return (word & np.uint64(0x0F)) << np.uint64(12) | (word >> np.uint64(8) & low) << np.uint64(6) | (word >> np.uint64(16) & low)

@@ -13,7 +13,7 @@ from model2vec_numba.compiled import compiled, inner
 from model2vec_numba.tokenization.models.bpe_merging import HEAP_ROOM, NO_RANK, find_pair, merge_few, merge_symbols
 from model2vec_numba.tokenization.models.bpe_vocabulary import LEFT, LENGTH, PREFIX, RANK, RIGHT, find_short_word
 from model2vec_numba.tokenization.models.byte_trie import ENDS, ROOT, descend, step
-from model2vec_numba.tokenization.models.memo import FLAGS, MEMO_BYTES, copy_ids, find_row, memo_hash, memo_key, remember, row_info
+from model2vec_numba.tokenization.models.memo import FLAGS, MEMO_BYTES, copy_ids, find_row, hash_parts, memo_hash, memo_key, remember, row_info
 from model2vec_numba.tokenization.models.parts import cut_into_parts
 from model2vec_numba.tokenization.stages import DONE
 from model2vec_numba.tokenization.wordpiece_vocabulary import first_slot
@@ -91,6 +91,7 @@ def tokenize_pieces(
     links = np.empty((longest, 3), np.int32)
     heap = np.empty(HEAP_ROOM * longest + _FEW_SYMBOLS, np.int64)
     part_ends = np.empty(longest + 1, np.int64)
+    hashes = np.empty(longest + 1, np.uint64)
     at = 0
     for text in range(len(offsets) - 1):
         stop = at + max_tokens
@@ -115,6 +116,7 @@ def tokenize_pieces(
             if done < 0 and searches and length > _SHORT_BYTES:
                 parts = cut_into_parts(data, begin, end, neighbour_pairs, bigrams, part_ends)
                 if parts > 1:
+                    hash_parts(data, begin, part_ends, parts, memo, hashes)
                     done = at
                     i = begin
                     for part in range(parts):
@@ -124,7 +126,7 @@ def tokenize_pieces(
                         row = -1
                         if j - i <= MEMO_BYTES:
                             part_key = memo_key(data, i, j - i)
-                            part_hash = memo_hash(part_key)
+                            part_hash = hashes[part]
                             row = find_row(memo, part_hash, part_key, known_length)
                         if row >= 0:
                             if row_info(memo, row) >> np.uint64(FLAGS) == _MERGED:

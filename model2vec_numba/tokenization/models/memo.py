@@ -11,9 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model2vec_numba.compiled import inner, inner_always
-from model2vec_numba.words import load_word, word_mask, word_masks
+from model2vec_numba.words import load_word, prefetch, word_mask, word_masks
 
-__all__ = ["FLAGS", "MEMO_BYTES", "MEMO_IDS", "MOST_MEMO_ID", "Memos", "copy_ids", "find_row", "memo_hash", "memo_key", "remember", "row_info"]
+__all__ = [
+    "FLAGS",
+    "MEMO_BYTES",
+    "MEMO_IDS",
+    "MOST_MEMO_ID",
+    "Memos",
+    "copy_ids",
+    "find_row",
+    "hash_parts",
+    "memo_hash",
+    "memo_key",
+    "remember",
+    "row_info",
+]
 
 MEMO_BYTES = 32
 MEMO_IDS = 9
@@ -83,6 +96,22 @@ def memo_hash(key: tuple[np.uint64, np.uint64, np.uint64, np.uint64]) -> np.uint
     return mixed >> np.uint64(32)
 
 
+@inner
+def hash_parts(
+    data: NDArray[np.uint8], begin: int, part_ends: NDArray[np.int64], parts: int, memo: NDArray[np.uint64], hashes: NDArray[np.uint64]
+) -> None:
+    """Write what `memo_hash` gives for each part of a piece that begins at `begin` to `hashes`, and ask for the rows to be at hand.
+
+    Of a part of more than `MEMO_BYTES` bytes it is anything.
+    """
+    i = begin
+    for part in range(parts):
+        j = part_ends[part]
+        hashes[part] = memo_hash(memo_key(data, i, min(j - i, MEMO_BYTES)))
+        prefetch(memo, np.int64(hashes[part] & np.uint64(len(memo) - 1)) * _COLUMNS)
+        i = j
+
+
 @inner_always
 def find_row(memo: NDArray[np.uint64], hashed: np.uint64, key: tuple[np.uint64, np.uint64, np.uint64, np.uint64], length: int) -> int:
     """The row of a text; -1 if it is not remembered. `length` may be more than its length, to tell texts apart that have the same bytes."""
@@ -112,11 +141,13 @@ def row_info(memo: NDArray[np.uint64], row: int) -> np.uint64:
 @inner_always
 def copy_ids(memo: NDArray[np.uint64], row: int, ids: NDArray[np.int32], at: int) -> int:
     """Write the ids of a row from `at` on and return where they end. Behind that, up to ``at + MEMO_IDS``, anything is written."""
+    place = np.uint64(at)
     for k in range(MEMO_IDS // 3):
         three = memo[np.uint64(row), np.uint64(_IDS + k)]
-        ids[at + 3 * k] = np.int32(three & _ID)
-        ids[at + 3 * k + 1] = np.int32((three >> np.uint64(21)) & _ID)
-        ids[at + 3 * k + 2] = np.int32(three >> np.uint64(42))
+        ids[place] = np.int32(three & _ID)
+        ids[place + np.uint64(1)] = np.int32((three >> np.uint64(21)) & _ID)
+        ids[place + np.uint64(2)] = np.int32(three >> np.uint64(42))
+        place += np.uint64(3)
     return at + np.int64((memo[np.uint64(row), _INFO] >> np.uint64(_COUNT)) & _BYTE)
 
 

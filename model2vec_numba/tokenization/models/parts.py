@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from model2vec_numba.compiled import compiled, inner
 from model2vec_numba.text import TextBatch
+from model2vec_numba.tokenization.code_points import begins_with_two_of_three_bytes
 from model2vec_numba.words import load_word
 
 __all__ = ["Neighbours", "cut_into_parts", "find_neighbours"]
@@ -23,6 +24,8 @@ _LEAST_PAIRS, _MOST_PAIRS = 1 << 12, 1 << 25
 # What is read of a token goes on for so many bytes.
 _SLACK = 8
 _MIX = np.uint64(0x9E3779B97F4A7C15)
+_WORD_BITS, _IN_WORD = np.uint64(6), np.uint64(63)
+_THREE_BYTES = np.uint64(0xFFFFFF)
 
 
 class Neighbours(NamedTuple):
@@ -60,21 +63,37 @@ def cut_into_parts(
 
     The data goes on for 8 bytes. `part_ends` has room for one more than there are bytes.
     """
-    count = 0
+    count = np.uint64(0)
     previous, size = _character(data, begin)
     i = begin + size
     while i < end:
-        character, size = _character(data, i)
-        word, bit = _pair_bit(previous, character, pairs)
-        bigram = np.uint64(data[i - 1]) << np.uint64(8) | np.uint64(data[i])
-        together = (pairs[word] & bit) | (bigrams[bigram >> np.uint64(6)] & (np.uint64(1) << (bigram & np.uint64(63))))
+        word = load_word(data, i)
+        if i + 8 <= end and begins_with_two_of_three_bytes(word):
+            former, latter = word & _THREE_BYTES, word >> np.uint64(24) & _THREE_BYTES
+            part_ends[count] = i
+            count += _are_apart(previous, 8 * size, former, pairs, bigrams)
+            part_ends[count] = i + 3
+            count += _are_apart(former, 24, latter, pairs, bigrams)
+            previous, size = latter, 3
+            i += 6
+            continue
+        character, character_size = _character(data, i)
         # Without a branch, for there is nothing to predict.
         part_ends[count] = i
-        count += together == 0
-        previous = character
+        count += _are_apart(previous, 8 * size, character, pairs, bigrams)
+        previous, size = character, character_size
         i += size
     part_ends[count] = end
-    return count + 1
+    return np.int64(count) + 1
+
+
+@inner
+def _are_apart(first: np.uint64, first_bits: int, second: np.uint64, pairs: NDArray[np.uint64], bigrams: NDArray[np.uint64]) -> np.uint64:
+    """1 if two neighbouring characters, the first of so many bits, are neighbours in no token, else 0."""
+    place = _pair_place(first, second, pairs)
+    bigram = first >> np.uint64(first_bits - 8) << np.uint64(8) | (second & np.uint64(0xFF))
+    together = pairs[place >> _WORD_BITS] >> (place & _IN_WORD) | bigrams[bigram >> _WORD_BITS] >> (bigram & _IN_WORD)
+    return ~together & np.uint64(1)
 
 
 @inner
@@ -86,11 +105,9 @@ def _character(data: NDArray[np.uint8], i: int) -> tuple[np.uint64, int]:
 
 
 @inner
-def _pair_bit(first: np.uint64, second: np.uint64, pairs: NDArray[np.uint64]) -> tuple[np.uint64, np.uint64]:
-    """The word of `pairs`, and its bit, for two neighbouring characters."""
-    mixed = (first << np.uint64(32) | second) * _MIX
-    place = (mixed >> np.uint64(32)) & np.uint64(64 * len(pairs) - 1)
-    return place >> np.uint64(6), np.uint64(1) << (place & np.uint64(63))
+def _pair_place(first: np.uint64, second: np.uint64, pairs: NDArray[np.uint64]) -> np.uint64:
+    """The number of the bit of `pairs` that is for two neighbouring characters."""
+    return (((first << np.uint64(32) | second) * _MIX) >> np.uint64(32)) & np.uint64(64 * len(pairs) - 1)
 
 
 @compiled()
@@ -108,7 +125,8 @@ def _enter(data: NDArray[np.uint8], offsets: NDArray[np.int64], pairs: NDArray[n
             previous, previous_size = _character(data, first)
             character, size = _character(data, i)
             if _is_whole(data, first, i, previous_size) and i + size <= end and _is_whole(data, i, i + size, size):
-                word, bit = _pair_bit(previous, character, pairs)
+                place = _pair_place(previous, character, pairs)
+                word, bit = place >> _WORD_BITS, np.uint64(1) << (place & _IN_WORD)
                 count += (pairs[word] & bit) == 0
                 pairs[word] |= bit
             else:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from model2vec_numba.compiled import compiled, inner
 from model2vec_numba.tokenization.models.byte_trie import ENDS, ROOT, step
-from model2vec_numba.tokenization.models.memo import FLAGS, MEMO_BYTES, copy_ids, find_row, memo_hash, memo_key, remember, row_info
+from model2vec_numba.tokenization.models.memo import FLAGS, MEMO_BYTES, copy_ids, find_row, hash_parts, memo_hash, memo_key, remember, row_info
 from model2vec_numba.tokenization.models.parts import cut_into_parts
 from model2vec_numba.tokenization.stages import DONE, FALLBACK
 
@@ -72,6 +72,7 @@ def tokenize_pieces(
     best_begin = np.empty(longest + 1, np.int64)
     best_node = np.empty(longest + 1, np.int64)
     part_ends = np.empty(longest + 1, np.int64)
+    hashes = np.empty(longest + 1, np.uint64)
     at = 0
     for text in range(len(offsets) - 1):
         first_id = at
@@ -85,6 +86,7 @@ def tokenize_pieces(
             part_ends[0] = end
             if MEMO_BYTES < end - begin <= most_bytes:
                 parts = cut_into_parts(data, begin, end, pairs, bigrams, part_ends)
+                hash_parts(data, begin, part_ends, parts, memo, hashes)
             i = begin
             part = 0
             while part < parts:
@@ -95,7 +97,7 @@ def tokenize_pieces(
                 clear = False
                 if is_short:
                     key = memo_key(data, i, length)
-                    hashed = memo_hash(key)
+                    hashed = hashes[part] if parts > 1 else memo_hash(key)
                     row = find_row(memo, hashed, key, length)
                 if row >= 0:
                     clear = (row_info(memo, row) >> np.uint64(FLAGS)) & _CLEAR != 0

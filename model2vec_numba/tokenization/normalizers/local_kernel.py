@@ -7,7 +7,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from model2vec_numba.compiled import compiled, inner
-from model2vec_numba.tokenization.code_points import decode
+from model2vec_numba.tokenization.code_points import decode, two_of_three_bytes
 from model2vec_numba.tokenization.stages import DONE, FALLBACK
 from model2vec_numba.words import copy_bytes, load_word, store_word
 
@@ -99,6 +99,12 @@ def normalize_texts(
             first = i
             last = min(end, i + _ROOM - 64)
             while i < last and not glued and i + 3 <= len(data):
+                if i + 8 <= end:
+                    former, latter, are_there = two_of_three_bytes(load_word(data, i))
+                    if are_there and entries[former] == np.uint64(SAME) and entries[latter] == np.uint64(SAME):
+                        segment = i + 3
+                        i += 6
+                        continue
                 # Where words of a script end and spaces come is not to be predicted, so there is no branch on that.
                 lead, second, third = np.int64(data[i]), np.int64(data[i + 1] & 0x3F), np.int64(data[i + 2] & 0x3F)
                 code_point = (lead & 0x1F) << 6 | second if lead >= 0xC0 else lead

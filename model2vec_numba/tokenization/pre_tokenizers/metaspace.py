@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from model2vec_numba.compiled import compiled, inner
 from model2vec_numba.tokenization.byte_level import spelled_out
-from model2vec_numba.tokenization.character_sets import member_at, skips_graphic
-from model2vec_numba.tokenization.code_points import PAGE_COUNT
+from model2vec_numba.tokenization.character_sets import OUT, member_at, skips_graphic
+from model2vec_numba.tokenization.code_points import PAGE_COUNT, two_of_three_bytes
 from model2vec_numba.tokenization.library_parts import has_form
 from model2vec_numba.tokenization.pre_tokenizers.whitespace_split import white_space
 from model2vec_numba.tokenization.stages import DONE, PieceBatch, PreTokenizer
@@ -253,6 +253,13 @@ def words_with_prefix(
                         inner |= byte == lead
                         i += 1
                     else:
+                        if i + 8 <= end:
+                            word = load_word(data, i)
+                            former, latter, are_there = two_of_three_bytes(word)
+                            if are_there and (members[former] & members[latter]) == OUT:
+                                inner |= byte == lead or np.uint8(word >> np.uint64(24)) == lead
+                                i += 6
+                                continue
                         member, size = member_at(data, i, members, missing)
                         if member:
                             break
