@@ -1,5 +1,5 @@
-"""Many bytes or characters of text at a time, for compiled code: unaligned loads and stores, and classification of words of eight bytes, blocks
-of 64 and rows of 16 characters."""
+"""Many bytes or characters of text at a time, for compiled code: unaligned loads and stores, classification of words of eight bytes, blocks of 64
+and rows of 16 characters, and the request to have memory at hand."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from reference import assert_close
 
 from model2vec_numba.pooling import EmbeddingTable, make_table, pool, rows
+from model2vec_numba.pooling.kernels import make_sum_rows
 from model2vec_numba.pooling.widen import widen
 from model2vec_numba.tokenization import TokenBatch
 
@@ -154,3 +155,29 @@ def test_wherever_the_matrix_lies(dtype: str, dim: int) -> None:
             pool(table_of({"embeddings": matrix, **weights}, dtype), batch, True, out)
             vectors.append(out.tobytes())
     assert len(set(vectors[::2])) == 1 and len(set(vectors[1::2])) == 1
+
+
+@pytest.mark.parametrize("stretches", [(144, 128), (80, 64)])
+def test_sums_do_not_depend_on_the_processor(stretches: tuple[int, int]) -> None:
+    """With each pair of stretches that some processor has: the same float32 additions, so the same bits."""
+    sum_rows = make_sum_rows(*stretches)
+
+    @njit
+    def add(matrix: NDArray[np.float32], chosen: NDArray[np.int64], sums: NDArray[np.float32]) -> None:
+        sum_rows(matrix, chosen, chosen, len(chosen), None, (0, 0), sums)
+
+    rng = np.random.default_rng(5)
+    for dim in (1, 15, 16, 33, 63, 64, 65, 79, 80, 127, 128, 143, 144, 145, 208, 256, 271, 272, 300):
+        matrix = rng.standard_normal((20, dim), np.float32)
+        for count in (1, 4, 7, 64):
+            chosen = rng.integers(0, len(matrix), count)
+            expected = np.zeros(dim, np.float32)
+            fours = count - count % 4
+            for k in range(0, fours, 4):
+                a, b, c, d = matrix[chosen[k : k + 4]]
+                expected += (a + b) + (c + d)
+            for row in matrix[chosen[fours:]]:
+                expected += row
+            sums = np.full(dim, np.nan, np.float32)
+            add(matrix, chosen, sums)
+            np.testing.assert_array_equal(sums, expected, strict=True)

@@ -30,7 +30,7 @@ from model2vec_numba.pooling.widen import widen
 from model2vec_numba.threads import claim
 from model2vec_numba.words import CACHE_LINE
 
-__all__ = ["BLOCK", "PART", "gather_rows", "pool_parallel", "pool_texts"]
+__all__ = ["BLOCK", "PART", "gather_rows", "make_sum_rows", "pool_parallel", "pool_texts"]
 
 # 64 rows of int8 reach at most 64 * 128 = 8,192 in magnitude, and 64 float32 additions, four at a time, err by less than 1e-6 of the sum of
 # magnitudes: 512 repeats of one token come out within 2e-7, where one long float32 sum is 1.3e-6 off.
@@ -191,15 +191,15 @@ def _sum_rows(matrix, rows, ahead, count, factors, around, block):  # type: igno
 
 @overload(_sum_rows)
 def _overload_sum_rows(matrix, rows, ahead, count, factors, around, block):  # type: ignore[no-untyped-def]
-    sum_stretches = _sum_integers if isinstance(block.dtype, types.Integer) else _sum_floats
-    return lambda matrix, rows, ahead, count, factors, around, block: sum_stretches(matrix, rows, ahead, count, factors, around, block)
+    sum_rows = _sum_integers if isinstance(block.dtype, types.Integer) else _sum_floats
+    return lambda matrix, rows, ahead, count, factors, around, block: sum_rows(matrix, rows, ahead, count, factors, around, block)
 
 
-def _make_sum_stretches(wider: int, wide: int) -> Callable[..., None]:
-    """What `_sum_rows` does, so many columns at a time."""
+def make_sum_rows(wider: int, wide: int) -> Callable[..., None]:
+    """What `_sum_rows` does, so many columns at a time. The sums do not depend on how many."""
 
     @inner
-    def sum_stretches(
+    def sum_rows(
         matrix: NDArray[Any],
         rows: NDArray[np.int64],
         ahead: NDArray[np.int64],
@@ -230,11 +230,11 @@ def _make_sum_stretches(wider: int, wide: int) -> Callable[..., None]:
             sum_columns(matrix, rows, ahead, count, column, SINGLE, factors, block)
             column += SINGLE
 
-    return sum_stretches
+    return sum_rows
 
 
-_sum_floats = _make_sum_stretches(*FLOAT_STRETCHES)
-_sum_integers = _make_sum_stretches(*INTEGER_STRETCHES)
+_sum_floats = make_sum_rows(*FLOAT_STRETCHES)
+_sum_integers = make_sum_rows(*INTEGER_STRETCHES)
 
 
 @inner

@@ -40,13 +40,11 @@ def _has_avx512() -> bool:
 
 # How many columns are summed at a time, at most and usually; what is left over is summed in narrower stretches, and then singly. Wide ones go through
 # a row less often, but their sums must have room in the processor's registers. 144 are 128, and 80 are 64, and the rest of a cache line of float32.
-_WIDE = (144, 128)
-_MEDIUM = (80, 64)
 MEDIUM, NARROW, SINGLE = 64, 16, 1
+INTEGER_STRETCHES = (144, 128)
 # AVX-512 has 32 registers of 512 bits. AVX2 has 16 of 256, which 144 sums of float32 do not fit: half of that took 0.82 of the time there for
 # float32 with 64 dimensions, 0.93 for float16 with 256, and as long for float32 with 256. int16 sums fit; 96 and 64 of them took a tenth longer.
-FLOAT_STRETCHES = _WIDE if _has_avx512() else _MEDIUM
-INTEGER_STRETCHES = _WIDE
+FLOAT_STRETCHES = (144, 128) if _has_avx512() else (80, MEDIUM)
 # LLVM makes two of each where registers have 256 bits. Where they have 512, to say 256 cost int8 an eighth.
 _REGISTER_BITS = 512
 # So many registers of squares are summed side by side.

