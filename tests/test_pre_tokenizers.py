@@ -106,6 +106,16 @@ def test_texts_that_are_not_done() -> None:
         assert flat[batch.offsets[2] : batch.offsets[3]] == alone[1], name
 
 
+@pytest.mark.parametrize("scheme", ["always", "never"])
+@pytest.mark.parametrize("replacement", ["_", "\u00e9", "\u2581", "\U00010000"])
+def test_as_many_pieces_as_there_can_be(replacement: str, scheme: str) -> None:
+    """Words of little but what pieces begin with, each text a batch of its own, for which there is no more room than it can need."""
+    metaspace = {"type": "Metaspace", "replacement": replacement, "prepend_scheme": scheme, "split": True}
+    words = PieceCase(sequence({"type": "WhitespaceSplit"}, metaspace))
+    for text in ("", "a", "a b", "a b ", "__", "a_", "a_ ", "a_b", "_a_ _", "a__ b__", "_" * 50, "a" + "_" * 50, "a " * 25, "a_ " * 25):
+        words.check([text.replace("_", replacement)])
+
+
 def test_batches() -> None:
     for texts in ([], [""], ["", ""], ["", "a b", ""], [" "]):
         for name in PRE_TOKENIZERS:
