@@ -32,7 +32,7 @@ from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, StrMethod
 from numpy.typing import NDArray
 
 import model2vec_numba
-from benchmarks.corpora import Corpus, default_corpora
+from benchmarks.corpora import default_corpora
 from benchmarks.figures import COLOURS, markdown_picture, note_of, save_figure
 from benchmarks.large_models import write_wordpiece_model
 from benchmarks.machine import describe_machine
@@ -251,7 +251,7 @@ def _engines(folder: Path, dim: int | None = None) -> dict[str, tuple[_Encode, A
 
 
 def _check(texts: list[str], engines: Mapping[str, tuple[_Encode, Any]]) -> None:
-    check_vectors(Corpus("growth", texts), engines[_OURS][1], engines[_PEER][1])
+    check_vectors(texts, engines[_OURS][1], engines[_PEER][1])
 
 
 def _in_calls(encode: _Encode, calls: Iterable[list[str]]) -> None:

@@ -6,10 +6,10 @@ from functools import partial
 from importlib.metadata import version
 
 import model2vec
-import numpy as np
 import pytest
 
 from benchmarks.pairs import PairTimer
+from benchmarks.test_encode import check_vectors
 from model2vec_numba import StaticModel
 
 _TEXTS = {
@@ -17,13 +17,12 @@ _TEXTS = {
     "a sentence": "It is cold today, and the weather is not going to change before the end of the week.",
     "a paragraph": " ".join(["The mean of the vectors of its tokens is the vector of a text, whatever the order that they come in."] * 8),
 }
-_TOLERANCE = 2e-6
 _ROUNDS = 2000
 
 
 @pytest.mark.parametrize("text", _TEXTS.values(), ids=_TEXTS.keys())
 def test_encode_one(text: str, ours: StaticModel, theirs: model2vec.StaticModel, pair: PairTimer) -> None:
-    np.testing.assert_allclose(ours.encode(text), theirs.encode(text), rtol=0, atol=_TOLERANCE)
+    check_vectors([text], ours, theirs)
     pair(
         partial(ours.encode, text),
         partial(theirs.encode, text),

@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 
 from model2vec_numba.compiled import compiled
 from model2vec_numba.strings import SLACK, find_other, most_utf8, write_utf8
+from model2vec_numba.words import BLOCK
 
 __all__ = ["BatchLimits", "Portion", "TextBatch", "check_sentences", "column_portions", "flatten", "flatten_one", "portions"]
 
 _ALL_CHARS = 1 << 62
 _CHECKED_AT_ONCE = 1 << 16
+# Kernels read blocks of bytes, and would have to copy the last ones if the memory ended with them.
+_MARGIN = bytes(BLOCK)
 
 
 class BatchLimits(NamedTuple):
@@ -31,7 +34,7 @@ class TextBatch:
     """Texts as one run of bytes: text ``i`` is ``data[offsets[i]:offsets[i + 1]]``.
 
     Attributes:
-        data: uint8, the UTF-8 bytes of all texts, valid UTF-8 between any two neighbouring offsets.
+        data: uint8, the UTF-8 bytes of all texts, valid UTF-8 between any two neighbouring offsets; it may go on behind the last text.
         offsets: int64, shape (n + 1,), ascending.
     """
 
@@ -159,15 +162,16 @@ def _within(size: int, lengths: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
 
 def flatten_one(sentence: str, max_chars: int | None) -> TextBatch:
     """`flatten` for a single string, cut to its first `max_chars` code points (``None``: not cut), in a third of the time."""
-    # Subclasses of str may have other ideas of what their characters are than compiled code, which lists go to.
-    kept = str.__getitem__(sentence, slice(max_chars))
+    if type(sentence) is not str or (max_chars is not None and len(sentence) > max_chars):
+        # Subclasses of str may have other ideas of what their characters are than compiled code, which lists go to.
+        sentence = str.__getitem__(sentence, slice(max_chars))
     try:
-        encoded = kept.encode()
+        encoded = sentence.encode()
     except UnicodeEncodeError:
-        return flatten([kept])
+        return flatten([sentence])
     offsets = np.zeros(2, np.int64)
     offsets[1] = len(encoded)
-    return TextBatch(np.frombuffer(encoded, np.uint8), offsets)
+    return TextBatch(np.frombuffer(encoded + _MARGIN, np.uint8), offsets)
 
 
 def flatten(sentences: Iterable[str]) -> TextBatch:
@@ -212,14 +216,15 @@ class _Strings:
         Raises:
             ValueError: as for `flatten`.
         """
-        data = np.empty(int(self.sizes[begin:end].sum()) + SLACK, np.uint8)
+        data = np.empty(int(self.sizes[begin:end].sum()) + max(SLACK, BLOCK), np.uint8)
         offsets = np.empty(end - begin + 1, np.int64)
         position, at = write_utf8(id(self._strings), begin, self._max_chars, data, offsets)
         if position >= 0:
             character = f"U+{ord(str.__getitem__(self._strings[position], at)):04X}"
             place = f"sentences[{self._first + position}]"
             raise ValueError(f"{place} cannot be UTF-8: it holds the lone surrogate {character} at character {at}")
-        data = data[: offsets[-1]]
+        data = data[: offsets[-1] + BLOCK]
+        data[offsets[-1] :] = 0
         data.flags.writeable = False
         return TextBatch(data, offsets)
 

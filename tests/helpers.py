@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save as safetensors_bytes
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
-from model2vec_numba.text import Portion, TextBatch
+from model2vec_numba.text import Portion, TextBatch, flatten
 
 __all__ = [
     "DTYPES",
@@ -69,8 +69,14 @@ def batches(portions: Iterable[Portion]) -> list[TextBatch]:
     for portion in portions:
         made.append(portion.flatten())
         assert len(made[-1]) == len(portion)
-        assert len(made[-1].data) <= portion.size
+        assert made[-1].offsets[-1] <= portion.size
     return made
+
+
+def flatten_tightly(texts: Iterable[str]) -> TextBatch:
+    """The texts in memory that ends where they do, as Arrow columns may have it: that of `flatten` has a margin."""
+    batch = flatten(texts)
+    return TextBatch(batch.data[: batch.offsets[-1]].copy(), batch.offsets)
 
 
 def _names(language: str) -> list[str]:

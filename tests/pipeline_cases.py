@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-from helpers import EDGE_TEXTS
+from helpers import EDGE_TEXTS, flatten_tightly
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from tokenizers.normalizers import Normalizer
@@ -170,7 +170,7 @@ def normalizer_mismatches(part: Parts, texts: Sequence[str]) -> tuple[list[tuple
     normalizer, library = make_normalizer(part), library_normalizer(part)
     assert normalizer is not None
     status = np.zeros(len(texts), np.uint8)
-    found = normalizer.normalize(flatten(texts), status)
+    found = normalizer.normalize(flatten_tightly(texts), status)
     answers = ((text, found.text(i), _asked(library, text)) for i, text in enumerate(texts) if not status[i])
     return [(text, ours, theirs) for text, ours, theirs in answers if theirs is not None and ours != theirs], int(np.count_nonzero(status))
 
@@ -190,7 +190,7 @@ def pieces(part: Parts | None, texts: Sequence[str]) -> tuple[list[list[str]], l
     """The pieces that a compiled pre-tokeniser cuts texts into, and those of the library."""
     pre_tokenizer = make_pre_tokenizer(part)
     assert pre_tokenizer is not None
-    batch = pre_tokenizer.split(PieceBatch.whole(flatten(texts)), np.zeros(len(texts), np.uint8))
+    batch = pre_tokenizer.split(PieceBatch.whole(flatten_tightly(texts)), np.zeros(len(texts), np.uint8))
     strings = [batch.data[begin:end].tobytes().decode("utf-8") for begin, end in zip(batch.begins.tolist(), batch.ends.tolist(), strict=True)]
     found = [strings[first:last] for first, last in zip(batch.offsets[:-1].tolist(), batch.offsets[1:].tolist(), strict=True)]
     if part is None:
@@ -266,7 +266,7 @@ class PipelineCase:
         found: list[str] = []
         texts = iter(texts)
         while group := list(islice(texts, size)):
-            batch = flatten(group)
+            batch = flatten_tightly(group)
             try:
                 tokens, expected = self.backend.tokenize(batch, None), self.library.tokenize(batch, None)
             except TokenizationError:
@@ -294,7 +294,7 @@ class PipelineCase:
 
 def ids(backend: Any, texts: Sequence[str], max_tokens: int | None = None) -> list[NDArray[np.int32]]:
     """The ids of each text."""
-    tokens = backend.tokenize(flatten(texts), max_tokens)
+    tokens = backend.tokenize(flatten_tightly(texts), max_tokens)
     return [tokens.ids[begin:end] for begin, end in tokens.bounds()]
 
 

@@ -10,10 +10,10 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from helpers import flatten_tightly
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from wordpiece_cases import Case, Parts, natural_texts
 
-from model2vec_numba.text import flatten
 from model2vec_numba.tokenization import parse_tokenizer
 from model2vec_numba.tokenization.byte_level import spelled_out
 from model2vec_numba.tokenization.pipeline import PipelineBackend
@@ -123,7 +123,7 @@ class PieceCase:
     def pieces(self, texts: Sequence[str]) -> tuple[list[list[str]], list[bool]]:
         """The pieces of each text, and whether it went to the library instead."""
         status = np.zeros(len(texts), np.uint8)
-        batch = spelled_out(self.compiled.split(PieceBatch.whole(flatten(texts)), status))
+        batch = spelled_out(self.compiled.split(PieceBatch.whole(flatten_tightly(texts)), status))
         data, begins, ends = batch.data.tobytes(), batch.begins.tolist(), batch.ends.tolist()
         flat = [data[begin:end].decode() for begin, end in zip(begins, ends, strict=True)]
         return [flat[a:b] for a, b in itertools.pairwise(batch.offsets.tolist())], (status > 0).tolist()

@@ -251,7 +251,7 @@ def test_more_threads_from_one_round_to_the_next(thread_count: Callable[[int], N
         pytest.skip("one core")
     backend = BertBackend.for_spec(parse_tokenizer(json.dumps(with_normalizer(trained_parts(), {})), "test"))
     assert backend is not None
-    learn, tokenize, workers = backend._table.learn, bert.tokenize_segments, []
+    learn, tokenize, workers = backend._table.pages.learn, bert.tokenize_segments, []
 
     def learn_and_raise(missing: NDArray[np.uint8]) -> bool:
         thread_count(2)
@@ -262,7 +262,7 @@ def test_more_threads_from_one_round_to_the_next(thread_count: Callable[[int], N
         assert len(arguments[-5]) >= workers[-1] and arguments[-5].ndim == 3
         return tokenize(*arguments)
 
-    monkeypatch.setattr(backend._table, "learn", learn_and_raise)
+    monkeypatch.setattr(backend._table.pages, "learn", learn_and_raise)
     monkeypatch.setattr(bert, "tokenize_segments", checked_tokenize)
     texts = ["\u0430\u0431\u0432 word naïve wörter \u05d0\u05d1 " * 400] * 8
     thread_count(1)

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from babel import Locale
+from helpers import flatten_tightly
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
@@ -301,7 +302,7 @@ class Case:
         found: list[str] = []
         texts = iter(texts)
         while group := list(itertools.islice(texts, size)):
-            batch = flatten(group)
+            batch = flatten_tightly(group)
             tokens = self.backend.tokenize(batch, None)
             self.texts += len(group)
             if count_fallbacks:

@@ -14,8 +14,9 @@ from model2vec_numba.text import TextBatch, flatten
 from model2vec_numba.threads import segments, threads
 from model2vec_numba.tokenization.added_tokens import make_patterns
 from model2vec_numba.tokenization.backend import TokenBatch, replace_texts
-from model2vec_numba.tokenization.code_points import ISOLATE, PAGE_COUNT, SPACE, WORD, CodePointTable
+from model2vec_numba.tokenization.code_points import ISOLATE, SPACE, WORD, CodePointTable
 from model2vec_numba.tokenization.library import LibraryBackend
+from model2vec_numba.tokenization.pages import no_pages
 from model2vec_numba.tokenization.spec import TokenizerSpec
 from model2vec_numba.tokenization.wordpiece import (
     BYTE_ALNUM,
@@ -138,7 +139,7 @@ class BertBackend:
         data, begins, count = texts.data, texts.offsets, len(texts)
         ids = np.empty(len(data), np.int32)
         offsets = np.zeros(count + 1, np.int64)
-        missing = np.zeros(PAGE_COUNT, np.uint8)
+        missing = no_pages()
         status = np.zeros(count, np.uint8)
         while True:
             if self._normalized_added:
@@ -153,9 +154,9 @@ class BertBackend:
                     undone = tokenize_segments(data, begins, segments(begins, workers), workers, *self._tables, limit, memos, *written)
                 self._memos.append(memos)
             # The first texts in a new script find the tables without it, and are done again.
-            if not undone or not self._table.learn(missing):
+            if not undone or not self._table.pages.learn(missing):
                 return TokenBatch(ids[: offsets[-1]], offsets), status if undone else None
-            status[:], missing[:] = 0, 0
+            status[:] = 0
 
     def _take_memos(self, count: int) -> NDArray[np.uint64]:
         """What is remembered of words by `count` threads, or by more. No other call has the same at the same time; it is put back afterwards."""

@@ -25,7 +25,7 @@ def spelled_out(pieces: PieceBatch) -> PieceBatch:
     """The same pieces as UTF-8: those of a `byte_level` batch in the characters that stand for their bytes."""
     if not pieces.byte_level:
         return pieces
-    data = np.empty(2 * int((pieces.ends - pieces.begins).sum()), np.uint8)
+    data = np.empty(2 * pieces.size, np.uint8)
     begins, ends = np.empty_like(pieces.begins), np.empty_like(pieces.ends)
     end = _spell(pieces.data, pieces.begins, pieces.ends, _CODE_POINTS, data, begins, ends)
     return PieceBatch(data[:end], begins, ends, pieces.offsets)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model2vec_numba.compiled import inner
-from model2vec_numba.tokenization.code_points import PAGE_COUNT, decode
+from model2vec_numba.tokenization.code_points import decode
+from model2vec_numba.tokenization.pages import PAGE_COUNT, Pages, ask_for_page, code_points_of
 
 __all__ = ["OUT", "CharacterSet", "member_at", "skips_graphic"]
 
 _UNLEARNT = 0
 OUT = 1
 _IN = 2
-_SURROGATES = range(0xD800, 0xE000)
 
 
 class CharacterSet:
@@ -24,39 +23,28 @@ class CharacterSet:
 
     Attributes:
         members: uint8, shape (0x110000,): 0 for a code point that is not learnt yet, 1 for one that is not in the set, 2 for one that is.
+        pages: those that are learnt.
     """
 
     def __init__(self, find: Callable[[list[str]], list[bool]]) -> None:
         """`find` says of each character of a list whether it is in the set."""
         self._find = find
-        self._lock = threading.Lock()
         # A megabyte of address space, of which the system provides only the pages that are written.
         self.members: NDArray[np.uint8] = np.zeros(PAGE_COUNT << 8, np.uint8)
-        self._learn_page(0)
-
-    def learn(self, missing: NDArray[np.uint8]) -> bool:
-        """Learn the pages at which `missing`, of shape (PAGE_COUNT,), is not 0, set it to 0 there, and say whether there were any."""
-        pages = np.flatnonzero(missing)
-        with self._lock:
-            for page in pages:
-                self._learn_page(int(page))
-        missing[:] = 0
-        return len(pages) > 0
+        self.pages = Pages(self._learn_page)
 
     def _learn_page(self, page: int) -> None:
-        code_points = range(page << 8, (page + 1) << 8)
-        # Surrogates stand in no valid text.
-        characters = [chr(c) if c not in _SURROGATES else "\ufffd" for c in code_points]
-        self.members[page << 8 : (page + 1) << 8] = np.where(self._find(characters), np.uint8(_IN), np.uint8(OUT))
+        code_points = code_points_of(page)
+        self.members[code_points] = np.where(self._find(list(map(chr, code_points))), np.uint8(_IN), np.uint8(OUT))
 
 
 @inner
 def member_at(data: NDArray[np.uint8], i: int, members: NDArray[np.uint8], missing: NDArray[np.uint8]) -> tuple[bool, int]:
-    """Whether the code point at `i` is in the set, and its number of bytes; in `missing`, 1 for its page if that is not learnt."""
+    """Whether the code point at `i` is in the set, and its number of bytes; if it is not learnt, its page is asked for in `missing`."""
     code_point, size = decode(data, i)
     member = members[code_point]
     if member == _UNLEARNT:
-        missing[code_point >> 8] = 1
+        ask_for_page(code_point, missing)
     return member == _IN, size
 
 

@@ -1,11 +1,10 @@
 """Which class each code point is in for a pre-tokeniser: letter, white space, punctuation and so on, learnt from the installed `tokenizers` library.
 
-As in `code_points`, the tables hold what the library answered, a page of 256 code points at a time, when a text first needs it.
+As in `code_points`, the tables hold what the library answered.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -14,7 +13,8 @@ from tokenizers import Regex
 from tokenizers.pre_tokenizers import PreTokenizer, Split
 
 from model2vec_numba.compiled import inner
-from model2vec_numba.tokenization.code_points import PAGE_COUNT, decode
+from model2vec_numba.tokenization.code_points import decode
+from model2vec_numba.tokenization.pages import PAGE_COUNT, Pages, ask_for_page, code_points_of
 
 __all__ = ["ALONE", "GAP", "JOINED", "LEARNT", "ClassTable", "class_at", "kinds_by", "members_of"]
 
@@ -28,7 +28,6 @@ GAP = 2
 
 Probe = Callable[[list[str]], Iterable[int]]
 
-_SURROGATES = range(0xD800, 0xE000)
 # One of these is not in the class, whichever the class is; or nearly so.
 _FENCES = "|a1 "
 
@@ -38,28 +37,18 @@ class ClassTable:
 
     Attributes:
         classes: uint8, shape (0x110000,): what the probe said of the code point, and `LEARNT`.
+        pages: those that are learnt.
     """
 
     def __init__(self, probe: Probe) -> None:
         """`probe`: the classes, below `LEARNT`, of some characters."""
         self._probe = probe
-        self._lock = threading.Lock()
         # A megabyte of address space, of which the system provides only the pages that are written.
         self.classes: NDArray[np.uint8] = np.zeros(PAGE_COUNT << 8, np.uint8)
-        self._learn_page(0)
-
-    def learn(self, missing: NDArray[np.uint8]) -> bool:
-        """Learn the pages at which `missing`, of shape (PAGE_COUNT,), is not 0, and say whether there were any."""
-        pages = np.flatnonzero(missing)
-        with self._lock:
-            for page in pages:
-                # Another thread may have been here meanwhile.
-                if not self.classes[page << 8 | 0xFF]:
-                    self._learn_page(int(page))
-        return len(pages) > 0
+        self.pages = Pages(self._learn_page)
 
     def _learn_page(self, page: int) -> None:
-        code_points = [c for c in range(page << 8, (page + 1) << 8) if c not in _SURROGATES]
+        code_points = code_points_of(page)
         self.classes[code_points] = [LEARNT | kind for kind in self._probe(list(map(chr, code_points)))]
 
 
@@ -99,9 +88,9 @@ def members_of(*patterns: str) -> Probe:
 
 @inner
 def class_at(data: NDArray[np.uint8], i: int, classes: NDArray[np.uint8], missing: NDArray[np.uint8]) -> tuple[int, int]:
-    """The class of the code point that stands at `i` in valid UTF-8, and its number of bytes; `missing` is written where it is not known yet."""
+    """The class of the code point that stands at `i` in valid UTF-8, and its number of bytes; if it is not learnt, see `ask_for_page`."""
     code_point, size = decode(data, i)
     kind = np.int64(classes[code_point])
     if kind == 0:
-        missing[code_point >> 8] = 1
+        ask_for_page(code_point, missing)
     return kind, size

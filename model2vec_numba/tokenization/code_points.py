@@ -1,12 +1,10 @@
 """What a tokenizer's normaliser and pre-tokeniser make of each code point, learnt from the installed `tokenizers` library.
 
-The tables hold what the library answered, so they cannot disagree with it, whichever version of Unicode it follows. They are learnt in pages
-of 256 code points when a text first needs them: all 4,352 pages would take seconds, and a text needs a few.
+The tables hold what the library answered, so they cannot disagree with it, whichever version of Unicode it follows.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
 
 import numpy as np
@@ -15,6 +13,7 @@ from tokenizers.normalizers import NFD, Normalizer
 from tokenizers.pre_tokenizers import PreTokenizer
 
 from model2vec_numba.compiled import inner
+from model2vec_numba.tokenization.pages import PAGE_COUNT, Pages, code_points_of
 
 __all__ = [
     "CANNOT_VOUCH",
@@ -22,7 +21,6 @@ __all__ = [
     "ISOLATE",
     "LONG_WORD",
     "NONSTARTER",
-    "PAGE_COUNT",
     "SPACE",
     "UNLEARNT",
     "WORD",
@@ -42,8 +40,6 @@ LONG_WORD = 5  # like WORD, with more bytes than an entry has room for
 NONSTARTER = 6  # like WORD, but next to another of its kind the order may change (Unicode's canonical ordering)
 CANNOT_VOUCH = 7  # what it does is more than an entry can say
 
-PAGE_COUNT = 0x110000 >> 8
-_SURROGATES = range(0xD800, 0xE000)
 _INLINE_BYTES = 6
 _LONG_BYTES = 15
 _POOL_BYTES = 1 << 20
@@ -62,6 +58,7 @@ class CodePointTable:
             number of code points that these are, bits 16 to 63 the bytes themselves, the first lowest; or, for a `LONG_WORD`, their place in
             `pool`.
         pool: uint8, the bytes of the long ones, at most 15 each. It never moves: compiled code in another thread may be reading it.
+        pages: those of `entries` that are learnt.
     """
 
     def __init__(self, normalizer: Normalizer, pre_tokenizer: PreTokenizer, *, decomposes: bool) -> None:
@@ -69,22 +66,11 @@ class CodePointTable:
         self._normalizer = normalizer
         self._pre_tokenizer = pre_tokenizer
         self._decomposes = decomposes
-        self._lock = threading.Lock()
         self._pool_used = 0
         # Nine megabytes of address space, of which the system provides only the pages that are written.
         self.entries: NDArray[np.uint64] = np.zeros(PAGE_COUNT << 8, np.uint64)
         self.pool: NDArray[np.uint8] = np.zeros(_POOL_BYTES, np.uint8)
-        self._learn_page(0)
-
-    def learn(self, missing: NDArray[np.uint8]) -> bool:
-        """Learn the pages at which `missing`, of shape (PAGE_COUNT,), is not 0, and say whether there were any."""
-        pages = np.flatnonzero(missing)
-        with self._lock:
-            for page in pages:
-                # Another thread may have been here meanwhile.
-                if not self.entries[page << 8 | 0xFF]:
-                    self._learn_page(int(page))
-        return len(pages) > 0
+        self.pages = Pages(self._learn_page)
 
     def solid(self, text: str) -> str:
         """The normalised text, without what the pre-tokeniser takes for white space."""
@@ -93,7 +79,7 @@ class CodePointTable:
         return "".join(character for character in normalized if kinds[character] != SPACE)
 
     def _learn_page(self, page: int) -> None:
-        code_points = [c for c in range(page << 8, (page + 1) << 8) if c not in _SURROGATES]
+        code_points = code_points_of(page)
         results = _apart(self._normalizer, list(map(chr, code_points)))
         characters = sorted(set().union(*results))
         kinds = self._classes(characters)

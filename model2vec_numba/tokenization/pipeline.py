@@ -73,7 +73,7 @@ class PipelineBackend:
         """See `TokenizerBackend.tokenize`."""
         status = np.zeros(len(texts), np.uint8)
         tokens = self._tokenize(texts, max_tokens, status)
-        fallback = np.flatnonzero(status)
+        fallback = status.nonzero()[0]
         if len(fallback):
             lists = self._library.tokenize_lists([texts.text(int(i)) for i in fallback], max_tokens)
             tokens = replace_texts(tokens, fallback, lists)
@@ -93,9 +93,11 @@ class PipelineBackend:
         return TokenBatch(np.concatenate([batch.ids for batch in batches]), np.concatenate([[0], np.cumsum(counts)]))
 
     def _run(self, texts: TextBatch, max_tokens: int | None, status: NDArray[np.uint8]) -> TokenBatch:
-        mark_patterns(texts.data, texts.offsets, *self._patterns, status)
+        if len(self._patterns.offsets) > 1:
+            mark_patterns(texts.data, texts.offsets, *self._patterns, status)
         normalized = self._normalizer.normalize(texts, status)
-        mark_patterns(normalized.data, normalized.offsets, *self._normalized_patterns, status)
+        if len(self._normalized_patterns.offsets) > 1:
+            mark_patterns(normalized.data, normalized.offsets, *self._normalized_patterns, status)
         pieces = self._pre_tokenizer.split(PieceBatch.whole(normalized), status)
         return self._model.tokenize(pieces, max_tokens, status)
 

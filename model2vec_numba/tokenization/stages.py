@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from model2vec_numba.compiled import compiled
 from model2vec_numba.text import TextBatch
 from model2vec_numba.tokenization.backend import TokenBatch
 
@@ -22,7 +23,7 @@ DONE = 0
 FALLBACK = 1
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class PieceBatch:
     """What a pre-tokeniser cuts texts into: text ``i`` has the pieces ``offsets[i]`` to ``offsets[i + 1] - 1``.
 
@@ -42,10 +43,27 @@ class PieceBatch:
     @classmethod
     def whole(cls, texts: TextBatch) -> PieceBatch:
         """Each text as one piece; an empty text has none."""
-        filled = np.diff(texts.offsets) > 0
-        offsets = np.zeros(len(texts) + 1, np.int64)
-        np.cumsum(filled, out=offsets[1:])
-        return cls(texts.data, texts.offsets[:-1][filled], texts.offsets[1:][filled], offsets)
+        begins, ends, offsets = np.empty(len(texts), np.int64), np.empty(len(texts), np.int64), np.empty(len(texts) + 1, np.int64)
+        count = _find_filled(texts.offsets, begins, ends, offsets)
+        return cls(texts.data, begins[:count], ends[:count], offsets)
+
+    @property
+    def size(self) -> int:
+        """No less than the number of bytes of all pieces."""
+        return int(self.ends[-1] - self.begins[0]) if len(self.ends) else 0
+
+
+@compiled()
+def _find_filled(text_offsets: NDArray[np.int64], begins: NDArray[np.int64], ends: NDArray[np.int64], offsets: NDArray[np.int64]) -> int:
+    """See `PieceBatch.whole`; returns the number of pieces."""
+    count = 0
+    for text in range(len(offsets) - 1):
+        offsets[text] = count
+        if text_offsets[text] < text_offsets[text + 1]:
+            begins[count], ends[count] = text_offsets[text], text_offsets[text + 1]
+            count += 1
+    offsets[len(offsets) - 1] = count
+    return count
 
 
 class Normalizer(Protocol):

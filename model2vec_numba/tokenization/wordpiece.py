@@ -19,6 +19,7 @@ from model2vec_numba.compiled import compiled, inner, inner_always
 from model2vec_numba.threads import claim
 from model2vec_numba.tokenization.added_tokens import holds_pattern, pattern_at
 from model2vec_numba.tokenization.code_points import CANNOT_VOUCH, DROP, ISOLATE, LONG_WORD, NONSTARTER, SPACE, UNLEARNT, decode
+from model2vec_numba.tokenization.pages import ask_for_page
 from model2vec_numba.tokenization.stages import DONE, FALLBACK
 from model2vec_numba.tokenization.wordpiece_vocabulary import ABSENT, CONTINUING, INITIAL, find_child, find_word, first_slot
 from model2vec_numba.words import (
@@ -114,7 +115,7 @@ def tokenize_texts(
         max_tokens: the number of ids to keep of each text.
         memo: uint64, shape (slots, MEMO_COLUMNS), slots a power of two: words that were cut and their ids, read and written. It must be zeros to
             begin with, and then always be for the same vocabulary, and for one thread at a time.
-        missing: uint8, written: 1 for each page of `entries` that is needed and not learnt.
+        missing: uint8, written: which pages of `entries` are needed and not learnt; see `no_pages`.
         status: uint8, shape (texts,): texts that are not `DONE` are passed over, and have no ids; `FALLBACK` is written for those that must be,
             among them all that need a page that is not learnt.
         ends: int64, shape (texts,), written: where in `ids` those of each text end.
@@ -368,7 +369,7 @@ def _normalize_word(
                 break  # what follows may be something that only the caller looks at
             continue
         if kind == UNLEARNT:
-            missing[code_point >> 8] = 1
+            ask_for_page(code_point, missing)
             return i, length, chars, False
         if kind == CANNOT_VOUCH or (kind == NONSTARTER and after_nonstarter):
             return i, length, chars, False
@@ -393,7 +394,7 @@ def _mark_missing(data: NDArray[np.uint8], i: int, end: int, entries: NDArray[np
     while i < end:
         code_point, size = decode(data, i)
         if entries[code_point] == UNLEARNT:
-            missing[code_point >> 8] = 1
+            ask_for_page(code_point, missing)
         i += size
 
 

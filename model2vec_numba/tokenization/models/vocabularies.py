@@ -46,7 +46,7 @@ def run_kernel(kernel: Any, pieces: PieceBatch, max_tokens: int | None, status: 
     data = pieces.data
     if not len(pieces.ends) or pieces.ends[-1] + MEMO_BYTES > len(data):
         data = np.concatenate([data, np.zeros(MEMO_BYTES, np.uint8)])
-    ids = np.empty(int((pieces.ends - pieces.begins).sum()) + MEMO_IDS, np.int32)
+    ids = np.empty(pieces.size + MEMO_IDS, np.int32)
     offsets = np.zeros(len(pieces.offsets), np.int64)
     limit = UNBOUNDED if max_tokens is None else max_tokens
     end = kernel(data, pieces.begins, pieces.ends, pieces.offsets, status, *tables, limit, ids, offsets)

@@ -11,8 +11,8 @@ from tokenizers import normalizers as library
 from model2vec_numba.compiled import compiled
 from model2vec_numba.text import TextBatch
 from model2vec_numba.tokenization.character_sets import CharacterSet, member_at
-from model2vec_numba.tokenization.code_points import PAGE_COUNT
 from model2vec_numba.tokenization.library_parts import has_form
+from model2vec_numba.tokenization.pages import no_pages
 from model2vec_numba.tokenization.stages import DONE, Normalizer
 
 __all__ = ["Prepend", "Strip", "make_prepend", "make_strip"]
@@ -38,10 +38,10 @@ class Strip:
 
     def normalize(self, texts: TextBatch, status: NDArray[np.uint8]) -> TextBatch:
         """See `Normalizer.normalize`."""
-        missing = np.zeros(PAGE_COUNT, np.uint8)
+        missing = no_pages()
         begins, ends = texts.offsets[:-1].copy(), texts.offsets[1:].copy()
         strip(texts.data, self._spaces.members, *self._sides, missing, begins, ends)
-        while self._spaces.learn(missing):
+        while self._spaces.pages.learn(missing):
             strip(texts.data, self._spaces.members, *self._sides, missing, begins, ends)
         if np.array_equal(begins, texts.offsets[:-1]) and np.array_equal(ends, texts.offsets[1:]):
             return texts

@@ -19,7 +19,6 @@ from tokenizers.normalizers import NFC, NFD, NFKD, Precompiled, StripAccents
 from tokenizers.normalizers import Normalizer as LibraryNormalizer
 
 from model2vec_numba.text import TextBatch
-from model2vec_numba.tokenization.code_points import PAGE_COUNT
 from model2vec_numba.tokenization.library_parts import has_form, library_normalizer
 from model2vec_numba.tokenization.normalizers.local_kernel import (
     CANNOT_VOUCH,
@@ -31,10 +30,10 @@ from model2vec_numba.tokenization.normalizers.local_kernel import (
     fill_slots,
     normalize_texts,
 )
+from model2vec_numba.tokenization.pages import PAGE_COUNT, Pages, code_points_of, no_pages
 
 __all__ = ["LocalNormalizer", "LocalStep", "local_step"]
 
-_SURROGATES = range(0xD800, 0xE000)
 _INLINE_BYTES = 6
 _LONGEST_BYTES = 255
 _POOL_BYTES = 1 << 22
@@ -126,12 +125,12 @@ class LocalNormalizer:
         self.entries: NDArray[np.uint64] = np.zeros(PAGE_COUNT << 8, np.uint64)
         self.pool: NDArray[np.uint8] = np.zeros(_POOL_BYTES, np.uint8)
         self._runs = self._run_arrays()
-        self._learn_page(0)
+        self._pages = Pages(self._learn_page)
         self._printable_same = bool((self.entries[0x20:0x7F] & np.uint64(0xFF) == SAME).all())
 
     def normalize(self, texts: TextBatch, status: NDArray[np.uint8]) -> TextBatch:
         """See `Normalizer.normalize`."""
-        missing = np.zeros(PAGE_COUNT, np.uint8)
+        missing = no_pages()
         misses = np.empty((_MISSES, 2), np.int64)
         offsets = np.zeros(len(texts) + 1, np.int64)
         size = int(texts.offsets[-1] - texts.offsets[0])
@@ -143,28 +142,17 @@ class LocalNormalizer:
             tables = (self.entries, self.pool, self._printable_same, by_grapheme, *self._runs, rounds < _MOST_ROUNDS)
             end, missed = normalize_texts(texts.data, texts.offsets, *tables, missing, misses, found, out, offsets)
             # The first texts in a new script find the tables without it, and are done again.
-            learnt_pages = self._learn_pages(missing)
-            learnt_runs = self._learn_runs(texts.data, misses[:missed])
-            rounds += learnt_runs
+            learnt_pages = self._pages.learn(missing)
+            if missed:
+                self._learn_runs(texts.data, misses[:missed])
+                rounds += 1
             if end < 0:
                 out = np.empty(2 * len(out), np.uint8)
-            elif not learnt_pages and not learnt_runs:
+            elif not learnt_pages and not missed:
                 status[:] = found
                 return TextBatch(out, offsets)
 
-    def _learn_pages(self, missing: NDArray[np.uint8]) -> bool:
-        pages = np.flatnonzero(missing)
-        with self._lock:
-            for page in pages:
-                # Another thread may have been here meanwhile.
-                if not self.entries[page << 8 | 0xFF]:
-                    self._learn_page(int(page))
-        missing[:] = 0
-        return len(pages) > 0
-
-    def _learn_runs(self, data: NDArray[np.uint8], misses: NDArray[np.int64]) -> bool:
-        if not len(misses):
-            return False
+    def _learn_runs(self, data: NDArray[np.uint8], misses: NDArray[np.int64]) -> None:
         found = {data[begin:end].tobytes() for begin, end in misses.tolist()}
         with self._lock:
             # So that memory stays bounded, whatever the texts: those met first are not more likely to be met again than later ones.
@@ -175,7 +163,6 @@ class LocalNormalizer:
                 if result is not None:
                     self._known[run] = result.encode("utf-8")
             self._runs = self._run_arrays()
-        return True
 
     def _run_arrays(self) -> _Runs:
         keys, key_offsets = _joined(list(self._known))
@@ -186,7 +173,8 @@ class LocalNormalizer:
         return _Runs(slots, keys, key_offsets, values, value_offsets)
 
     def _learn_page(self, page: int) -> None:
-        characters = [chr(c) for c in range(page << 8, (page + 1) << 8) if c not in _SURROGATES]
+        code_points = code_points_of(page)
+        characters = list(map(chr, code_points))
         results = _apart(self._whole, characters, self._fence)
         before = _apart(self._before, characters, self._fence)
         known = iter(_CONTEXTS[self._context]([text for text in before if text is not None]))
@@ -195,7 +183,7 @@ class LocalNormalizer:
         for character, result, flag in zip(characters, results, flags, strict=True):
             if result is not None and flag is not None:
                 entries[ord(character) & 0xFF] = self._entry(character, result.encode("utf-8")) | flag
-        self.entries[page << 8 : (page + 1) << 8] = entries
+        self.entries[code_points] = entries
 
     def _entry(self, character: str, becomes: bytes) -> int:
         length = len(becomes)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from model2vec_numba.compiled import compiled, inner
 from model2vec_numba.tokenization.code_points import decode, two_of_three_bytes
+from model2vec_numba.tokenization.pages import ask_for_page
 from model2vec_numba.tokenization.stages import DONE, FALLBACK
 from model2vec_numba.words import copy_bytes, load_word, store_word
 
@@ -58,7 +59,7 @@ def normalize_texts(
         by_grapheme: whether code points act on each other because they are in one grapheme cluster of fewer than six bytes.
         slots, keys, key_offsets, values, value_offsets: the runs that are known; see `Runs`.
         learns: whether runs that are not known will be learnt; else their texts go to the library.
-        missing: uint8, written: 1 for each page of `entries` that is needed and not learnt.
+        missing: uint8, written: which pages of `entries` are needed and not learnt; see `no_pages`.
         misses: int64, shape (n, 2), written: where runs that are not known begin and end in `data`.
         status: uint8, shape (texts,): texts that are not `DONE` come out empty; `FALLBACK` is written for those that must go to the library.
         out: uint8, written: the normalised texts.
@@ -169,7 +170,7 @@ def normalize_texts(
                     out[at + k] = pool[place + k]
                 at += length
             elif kind == UNLEARNT:
-                missing[code_point >> 8] = 1
+                ask_for_page(code_point, missing)
             else:
                 status[text] = FALLBACK
                 break
@@ -203,7 +204,7 @@ def _run_end(data: NDArray[np.uint8], i: int, end: int, entries: NDArray[np.uint
         code_point, size = decode(data, i)
         entry = entries[code_point]
         if entry & np.uint64(15) == np.uint64(UNLEARNT):
-            missing[code_point >> 8] = 1
+            ask_for_page(code_point, missing)
             known = False
         if not (glued or entry & np.uint64(EXTENDS)):
             break

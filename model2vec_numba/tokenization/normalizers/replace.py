@@ -12,8 +12,8 @@ from tokenizers.normalizers import Replace
 from model2vec_numba.compiled import compiled, inner
 from model2vec_numba.text import TextBatch
 from model2vec_numba.tokenization.character_sets import CharacterSet, member_at, skips_graphic
-from model2vec_numba.tokenization.code_points import PAGE_COUNT
 from model2vec_numba.tokenization.library_parts import has_form
+from model2vec_numba.tokenization.pages import no_pages
 from model2vec_numba.tokenization.stages import DONE, Normalizer
 from model2vec_numba.words import BLOCK, bytes_between, copy_bytes, graphic_length, load_word, store_word
 
@@ -75,10 +75,10 @@ class ReplaceRuns:
 
     def normalize(self, texts: TextBatch, status: NDArray[np.uint8]) -> TextBatch:
         """See `Normalizer.normalize`."""
-        missing = np.zeros(PAGE_COUNT, np.uint8)
+        missing = no_pages()
         pattern = (self._set.members, self._byte, self._least, self._greedy, self._content, missing, status)
         changes = changes_runs(texts.data, texts.offsets, *pattern)
-        while self._set.learn(missing):
+        while self._set.pages.learn(missing):
             changes = changes_runs(texts.data, texts.offsets, *pattern)
         if not changes:
             return texts

@@ -27,7 +27,7 @@ class ByteLevel:
         """See `PreTokenizer.split`."""
         pieces = spelled_out(pieces)
         if self._adds_space:
-            data = np.empty(int((pieces.ends - pieces.begins).sum()) + len(pieces.begins), np.uint8)
+            data = np.empty(pieces.size + len(pieces.begins), np.uint8)
             begins, ends = np.empty_like(pieces.begins), np.empty_like(pieces.ends)
             end = _prefix_spaces(pieces.data, pieces.begins, pieces.ends, data, begins, ends)
             pieces = PieceBatch(data[:end], begins, ends, pieces.offsets)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from model2vec_numba.compiled import inner
 from model2vec_numba.tokenization.code_point_classes import ClassTable
-from model2vec_numba.tokenization.code_points import PAGE_COUNT
+from model2vec_numba.tokenization.pages import no_pages
 from model2vec_numba.tokenization.stages import PieceBatch
 
 __all__ = ["BEHAVIORS", "BEHAVIOR_ISOLATED", "BEHAVIOR_REMOVED", "add_span", "cut"]
@@ -31,14 +31,12 @@ def cut(
     The kernel's arguments: the arrays of `pieces`, `status`, the table's classes, the settings, and arrays to write: the pages of code points
     that are missing, and the new pieces' begins, ends and offsets. It returns their number, at most one for each byte.
     """
-    size = int((pieces.ends - pieces.begins).sum())
-    begins, ends = np.empty(size, np.int64), np.empty(size, np.int64)
+    begins, ends = np.empty(pieces.size, np.int64), np.empty(pieces.size, np.int64)
     offsets = np.zeros(len(pieces.offsets), np.int64)
-    missing = np.zeros(PAGE_COUNT, np.uint8)
+    missing = no_pages()
     source = (pieces.data, pieces.begins, pieces.ends, pieces.offsets, status)
     count = kernel(*source, table.classes, *settings, missing, begins, ends, offsets)
-    while table.learn(missing):
-        missing[:] = 0
+    while table.pages.learn(missing):
         count = kernel(*source, table.classes, *settings, missing, begins, ends, offsets)
     return PieceBatch(pieces.data, begins[:count], ends[:count], offsets, byte_level)
 

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from model2vec_numba.compiled import compiled, inner
 from model2vec_numba.tokenization.byte_level import spelled_out
 from model2vec_numba.tokenization.character_sets import OUT, member_at, skips_graphic
-from model2vec_numba.tokenization.code_points import PAGE_COUNT, two_of_three_bytes
+from model2vec_numba.tokenization.code_points import two_of_three_bytes
 from model2vec_numba.tokenization.library_parts import has_form
+from model2vec_numba.tokenization.pages import no_pages
 from model2vec_numba.tokenization.pre_tokenizers.whitespace_split import white_space
 from model2vec_numba.tokenization.stages import DONE, PieceBatch, PreTokenizer
 from model2vec_numba.words import graphic_length, load_word, store_word
@@ -61,12 +62,11 @@ class Metaspace:
     def split(self, pieces: PieceBatch, status: NDArray[np.uint8]) -> PieceBatch:
         """See `PreTokenizer.split`."""
         pieces = spelled_out(pieces)
-        sizes = pieces.ends - pieces.begins
         # At worst every byte is a space.
         spaces = count_byte(pieces.data, pieces.begins, pieces.ends, 0x20)
         width = len(self._replacement)
-        out = np.empty(int(sizes.sum()) + width * (spaces + len(sizes)), np.uint8)
-        most = len(out) + len(sizes) if self._splits else len(sizes)
+        out = np.empty(pieces.size + width * (spaces + len(pieces.begins)), np.uint8)
+        most = len(out) + len(pieces.begins) if self._splits else len(pieces.begins)
         begins, ends, offsets = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(len(pieces.offsets), np.int64)
         count = replace_spaces(
             pieces.data,
@@ -97,14 +97,13 @@ class WordsInMetaspace:
     def split(self, pieces: PieceBatch, status: NDArray[np.uint8]) -> PieceBatch:
         """See `PreTokenizer.split`."""
         pieces = spelled_out(pieces)
-        missing = np.zeros(PAGE_COUNT, np.uint8)
-        size = int((pieces.ends - pieces.begins).sum())
+        missing = no_pages()
         # A word is at least one byte, and between two is one more; and what is copied overshoots by up to seven bytes. There are no more pieces
         # than that if each after a word's first begins with two bytes or more. Less room counts: of arrays of four megabytes NumPy has the system
         # clear huge pages, and for 700 kB of Japanese that took up to an eighth of the time.
-        words = (size + len(pieces.begins) + 1) // 2
-        out = np.empty(size + words * len(self._replacement) + 8, np.uint8)
-        most = size + 1 if self._splits and len(self._replacement) == 1 else words
+        words = (pieces.size + len(pieces.begins) + 1) // 2
+        out = np.empty(pieces.size + words * len(self._replacement) + 8, np.uint8)
+        most = pieces.size + 1 if self._splits and len(self._replacement) == 1 else words
         begins, ends, offsets = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(len(pieces.offsets), np.int64)
         arguments = (
             pieces.data,
@@ -123,7 +122,7 @@ class WordsInMetaspace:
             offsets,
         )
         count = words_with_prefix(*arguments)
-        while self._spaces.learn(missing):
+        while self._spaces.pages.learn(missing):
             count = words_with_prefix(*arguments)
         return PieceBatch(out, begins[:count], ends[:count], offsets)
 

@@ -47,8 +47,7 @@ class AtString:
     def split(self, pieces: PieceBatch, status: NDArray[np.uint8]) -> PieceBatch:
         """See `PreTokenizer.split`."""
         pieces = spelled_out(pieces)
-        size = int((pieces.ends - pieces.begins).sum())
-        begins, ends = np.empty(size, np.int64), np.empty(size, np.int64)
+        begins, ends = np.empty(pieces.size, np.int64), np.empty(pieces.size, np.int64)
         offsets = np.zeros(len(pieces.offsets), np.int64)
         source = (pieces.data, pieces.begins, pieces.ends, pieces.offsets, status)
         count = _cut_at_string(*source, self._text, *self._settings, begins, ends, offsets)
