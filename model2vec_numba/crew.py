@@ -27,10 +27,9 @@ def share_out(items: Iterator[Item], work: Callable[[Item], object], is_large: C
     Raises:
         BaseException: what the first item to fail, in the order described, raised, in `work` or when it was asked for. No more are worked on.
     """
-    most = get_num_threads()
-    first = list(islice(items, 2)) if most > 1 else []
+    first = list(islice(items, 2))
     items = chain(first, items)
-    if len(first) > 1:
+    if len(first) > 1 and (most := get_num_threads()) > 1:
         with crew_turn(member=False) as granted:
             if granted:
                 # To do a large item at once, with all others waiting, took longer: numba's threads, too, wait for more before they give way.

