@@ -86,7 +86,7 @@ def test_memo(entries: list[tuple[bytes, list[int]]], data: Any) -> None:
         if found(text) is not None:
             continue
         # Where there is room enough nothing is forgotten.
-        assert len(rows) < 1024 or text not in entered or len(entered[text]) > MEMO_IDS
+        assert len(rows) < 8192 or text not in entered or len(entered[text]) > MEMO_IDS
         enter(rows, np.frombuffer(text + b"\xff" * MEMO_BYTES, np.uint8), len(text), np.array(becomes, np.int32))
         entered[text] = becomes
         assert found(text) == (becomes if len(becomes) <= MEMO_IDS else None)

@@ -13,7 +13,7 @@ from model2vec_numba.compiled import compiled, inner
 from model2vec_numba.tokenization.models.bpe_merging import HEAP_ROOM, NO_RANK, find_pair, merge_few, merge_symbols
 from model2vec_numba.tokenization.models.bpe_vocabulary import LEFT, LENGTH, PREFIX, RANK, RIGHT, find_short_word
 from model2vec_numba.tokenization.models.byte_trie import ENDS, ROOT, descend, step
-from model2vec_numba.tokenization.models.memo import FLAGS, MEMO_BYTES, copy_ids, find_row, hash_parts, memo_hash, memo_key, remember, row_info
+from model2vec_numba.tokenization.models.memo import MEMO_BYTES, copy_ids, find_row, hash_parts, memo_hash, memo_key, remember, row_flags
 from model2vec_numba.tokenization.models.parts import cut_into_parts
 from model2vec_numba.tokenization.stages import DONE
 from model2vec_numba.tokenization.wordpiece_vocabulary import first_slot
@@ -129,7 +129,7 @@ def tokenize_pieces(
                             part_hash = hashes[part]
                             row = find_row(memo, part_hash, part_key, known_length)
                         if row >= 0:
-                            if row_info(memo, row) >> np.uint64(FLAGS) == _MERGED:
+                            if row_flags(memo, row) == _MERGED:
                                 done = -1
                                 break
                             done = copy_ids(memo, row, ids, done)

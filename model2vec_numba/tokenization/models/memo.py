@@ -1,8 +1,12 @@
 """What short texts became that a model has met before: one look instead of a search.
 
-A row is a cache line: the bytes of a text of at most `MEMO_BYTES`, padded with NULs, as four words; then a word with the text's length (0: an empty
-row), the number of its ids and what else the model wants to know; then the ids, three to a word. A text is in one of two rows, so that two that often
-come in turns do not push each other out.
+A text and its ids have a row of 32 bytes if there is room for them, as for most words and for nearly all parts of Japanese, else one of 64: the more
+of them fit into the cache, the less often there is a wait for memory, which was a quarter of Unigram's time for Japanese.
+
+A narrow row is four words: two with the bytes of the text, padded with NULs; one with the text's length (0: an empty row), the number of its ids,
+what else the model wants to know, and the last two ids; one with the first three ids. A wide row is a cache line: four words for the bytes; one with
+the length, the number and the model's flags; three with the ids. A text is in one of a few rows that follow each other, so that two that often come
+in turns do not push each other out.
 """
 
 from __future__ import annotations
@@ -14,7 +18,6 @@ from model2vec_numba.compiled import inner, inner_always
 from model2vec_numba.words import load_word, prefetch, word_mask, word_masks
 
 __all__ = [
-    "FLAGS",
     "MEMO_BYTES",
     "MEMO_IDS",
     "MOST_MEMO_ID",
@@ -25,23 +28,29 @@ __all__ = [
     "memo_hash",
     "memo_key",
     "remember",
-    "row_info",
+    "row_flags",
 ]
 
 MEMO_BYTES = 32
 MEMO_IDS = 9
 # Larger ids have no room in a row.
 MOST_MEMO_ID = (1 << 21) - 1
-_COLUMNS = 8
-# Four megabytes for each thread, of which the system provides what is used.
+# The most that a narrow row has room for.
+_NARROW_IDS = 5
+# The numbers of words of a row, and where in it the length is.
+_NARROW, _NARROW_INFO = 4, 2
+_WIDE, _WIDE_INFO = 8, 4
+# Narrow rows, of which there are twice as many as wide ones: four megabytes for each thread, of which the system provides what is used.
 _ROWS = 1 << 16
 _TRIES = 8
-_INFO, _IDS = 4, 5
-# The word after the key: bits 0 to 7 are for the length, 8 to 15 for the number of ids, the others are the model's.
+# The word with the length: bits 0 to 7 are for that, 8 to 15 for the number of ids, 16 to 21 for the model's flags, the others for ids.
 _COUNT = 8
-FLAGS = 16
+_FLAGS = 16
+_MORE_IDS = 22
 _BYTE = np.uint64(0xFF)
+_FLAG_BITS = np.uint64(0x3F)
 _ID = np.uint64(MOST_MEMO_ID)
+_ID_BITS = 21
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _MIX_SECOND = np.uint64(0xC2B2AE3D27D4EB4F)
@@ -62,14 +71,15 @@ class Memos:
         self._idle: list[tuple[NDArray[np.uint64], NDArray[np.uint64]]] = []
 
     def take(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-        """What no call uses: uint64, the rows, shape (rows, 8), and the other words; zeros if they are new."""
+        """What no call uses: uint64, the rows, the narrow ones and then the wide ones, and the other words; zeros if they are new."""
         try:
             return self._idle.pop()
         except IndexError:
-            words = np.zeros((_ROWS + 1) * _COLUMNS, np.uint64)
+            size = _ROWS * _NARROW + _ROWS // 2 * _WIDE
+            words = np.zeros(size + _WIDE, np.uint64)
             # Rows begin where cache lines do.
-            skipped = (-words.ctypes.data // 8) % _COLUMNS
-            return words[skipped : skipped + _ROWS * _COLUMNS].reshape(_ROWS, _COLUMNS), np.zeros(self._others, np.uint64)
+            skipped = (-words.ctypes.data // 8) % _WIDE
+            return words[skipped : skipped + size], np.zeros(self._others, np.uint64)
 
     def give_back(self, memo: tuple[NDArray[np.uint64], NDArray[np.uint64]]) -> None:
         """Leave it to the next call."""
@@ -107,48 +117,92 @@ def hash_parts(
     i = begin
     for part in range(parts):
         j = part_ends[part]
-        hashes[part] = memo_hash(memo_key(data, i, min(j - i, MEMO_BYTES)))
-        prefetch(memo, np.int64(hashes[part] & np.uint64(len(memo) - 1)) * _COLUMNS)
+        key = memo_key(data, i, min(j - i, MEMO_BYTES))
+        hashes[part] = memo_hash(key)
+        narrow, wide = _narrow_row(memo, hashes[part]), _wide_row(memo, hashes[part])
+        prefetch(memo, np.int64(narrow if _fits_narrow(key) else wide))
         i = j
 
 
 @inner_always
+def _fits_narrow(key: tuple[np.uint64, np.uint64, np.uint64, np.uint64]) -> bool:
+    """Whether a narrow row has room for a text, whose length is in the row besides: bytes that it has no room for are NULs."""
+    return key[2] | key[3] == np.uint64(0)
+
+
+@inner_always
+def _narrow_row(memo: NDArray[np.uint64], hashed: np.uint64) -> np.uint64:
+    """Where the narrow row of a hash begins."""
+    return np.uint64(_NARROW) * hashed & np.uint64(len(memo) // 2 - 1)
+
+
+@inner_always
+def _wide_row(memo: NDArray[np.uint64], hashed: np.uint64) -> np.uint64:
+    """Where the wide row of a hash begins."""
+    return np.uint64(len(memo) // 2) + (np.uint64(_WIDE) * hashed & np.uint64(len(memo) // 2 - 1))
+
+
+@inner_always
+def _is_narrow(memo: NDArray[np.uint64], row: np.uint64) -> bool:
+    return row < np.uint64(len(memo) // 2)
+
+
+@inner_always
 def find_row(memo: NDArray[np.uint64], hashed: np.uint64, key: tuple[np.uint64, np.uint64, np.uint64, np.uint64], length: int) -> int:
-    """The row of a text; -1 if it is not remembered. `length` may be more than its length, to tell texts apart that have the same bytes."""
-    mask = np.uint64(len(memo) - 1)
+    """Where the row of a text begins; -1 if it is not remembered. `length` may be more than its length, to tell texts apart that have the same
+    bytes.
+    """
+    if _fits_narrow(key):
+        for step in range(_TRIES):
+            row = _narrow_row(memo, hashed + np.uint64(step))
+            info = memo[row + np.uint64(_NARROW_INFO)]
+            # Differences joined, for one branch and not three.
+            different = (memo[row] ^ key[0]) | (memo[row + np.uint64(1)] ^ key[1])
+            if different | ((info & _BYTE) ^ np.uint64(length)) == np.uint64(0):
+                return np.int64(row)
+            if info == np.uint64(0):
+                break
     for step in range(_TRIES):
-        row = (hashed + np.uint64(step)) & mask
-        if _is_row(memo, row, key, length):
+        row = _wide_row(memo, hashed + np.uint64(step))
+        info = memo[row + np.uint64(_WIDE_INFO)]
+        different = (memo[row] ^ key[0]) | (memo[row + np.uint64(1)] ^ key[1])
+        different |= (memo[row + np.uint64(2)] ^ key[2]) | (memo[row + np.uint64(3)] ^ key[3])
+        if different | ((info & _BYTE) ^ np.uint64(length)) == np.uint64(0):
             return np.int64(row)
-        if memo[row, _INFO] == np.uint64(0):
+        if info == np.uint64(0):
             break
     return -1
 
 
 @inner_always
-def _is_row(memo: NDArray[np.uint64], row: np.uint64, key: tuple[np.uint64, np.uint64, np.uint64, np.uint64], length: int) -> bool:
-    # Differences joined, for one branch and not five.
-    different = (memo[row, 0] ^ key[0]) | (memo[row, 1] ^ key[1]) | (memo[row, 2] ^ key[2]) | (memo[row, 3] ^ key[3])
-    return (different | ((memo[row, _INFO] & _BYTE) ^ np.uint64(length))) == np.uint64(0)
-
-
-@inner_always
-def row_info(memo: NDArray[np.uint64], row: int) -> np.uint64:
-    """The row's word of what is known, the model's flags from bit `FLAGS` on."""
-    return memo[np.uint64(row), _INFO]
+def row_flags(memo: NDArray[np.uint64], row: int) -> np.uint64:
+    """The model's flags in a row."""
+    begin = np.uint64(row)
+    info = memo[begin + np.uint64(_NARROW_INFO if _is_narrow(memo, begin) else _WIDE_INFO)]
+    return info >> np.uint64(_FLAGS) & _FLAG_BITS
 
 
 @inner_always
 def copy_ids(memo: NDArray[np.uint64], row: int, ids: NDArray[np.int32], at: int) -> int:
     """Write the ids of a row from `at` on and return where they end. Behind that, up to ``at + MEMO_IDS``, anything is written."""
-    place = np.uint64(at)
-    for k in range(MEMO_IDS // 3):
-        three = memo[np.uint64(row), np.uint64(_IDS + k)]
-        ids[place] = np.int32(three & _ID)
-        ids[place + np.uint64(1)] = np.int32((three >> np.uint64(21)) & _ID)
-        ids[place + np.uint64(2)] = np.int32(three >> np.uint64(42))
-        place += np.uint64(3)
-    return at + np.int64((memo[np.uint64(row), _INFO] >> np.uint64(_COUNT)) & _BYTE)
+    begin, place = np.uint64(row), np.uint64(at)
+    if _is_narrow(memo, begin):
+        info = memo[begin + np.uint64(_NARROW_INFO)]
+        _write_three(memo[begin + np.uint64(_NARROW_INFO + 1)], ids, place)
+        ids[place + np.uint64(3)] = np.int32(info >> np.uint64(_MORE_IDS) & _ID)
+        ids[place + np.uint64(4)] = np.int32(info >> np.uint64(_MORE_IDS + _ID_BITS))
+    else:
+        info = memo[begin + np.uint64(_WIDE_INFO)]
+        for k in range(MEMO_IDS // 3):
+            _write_three(memo[begin + np.uint64(_WIDE_INFO + 1 + k)], ids, place + np.uint64(3 * k))
+    return at + np.int64(info >> np.uint64(_COUNT) & _BYTE)
+
+
+@inner_always
+def _write_three(three: np.uint64, ids: NDArray[np.int32], place: np.uint64) -> None:
+    ids[place] = np.int32(three & _ID)
+    ids[place + np.uint64(1)] = np.int32(three >> np.uint64(_ID_BITS) & _ID)
+    ids[place + np.uint64(2)] = np.int32(three >> np.uint64(2 * _ID_BITS))
 
 
 @inner
@@ -166,19 +220,45 @@ def remember(
     count = last - first
     if count > MEMO_IDS:
         return
-    mask = np.uint64(len(memo) - 1)
-    row = hashed & mask
-    for _ in range(_TRIES):
-        if memo[row, _INFO] == np.uint64(0):
-            break
-        row = (row + np.uint64(1)) & mask
-    if memo[row, _INFO] != np.uint64(0):
-        row = (hashed + (hashed >> np.uint64(24)) % np.uint64(_TRIES)) & mask
-    memo[row, 0], memo[row, 1], memo[row, 2], memo[row, 3] = key
-    memo[row, _INFO] = flags << np.uint64(FLAGS) | np.uint64(count) << np.uint64(_COUNT) | np.uint64(length)
-    for k in range(MEMO_IDS // 3):
-        three = np.uint64(0)
-        for place in range(3):
-            if first + 3 * k + place < last:
-                three |= np.uint64(ids[first + 3 * k + place]) << np.uint64(21 * place)
-        memo[row, _IDS + k] = three
+    narrow = _fits_narrow(key) and count <= _NARROW_IDS
+    info_at = np.uint64(_NARROW_INFO if narrow else _WIDE_INFO)
+    row = _row_to_use(memo, hashed, narrow, info_at)
+    info = flags << np.uint64(_FLAGS) | np.uint64(count) << np.uint64(_COUNT) | np.uint64(length)
+    memo[row], memo[row + np.uint64(1)] = key[0], key[1]
+    if narrow:
+        memo[row + info_at] = info | _two_ids(ids, first + 3, last) << np.uint64(_MORE_IDS)
+        memo[row + info_at + np.uint64(1)] = _three_ids(ids, first, last)
+    else:
+        memo[row + np.uint64(2)], memo[row + np.uint64(3)] = key[2], key[3]
+        memo[row + info_at] = info
+        for k in range(MEMO_IDS // 3):
+            memo[row + info_at + np.uint64(1 + k)] = _three_ids(ids, first + 3 * k, last)
+
+
+@inner
+def _row_to_use(memo: NDArray[np.uint64], hashed: np.uint64, narrow: bool, info_at: np.uint64) -> np.uint64:
+    """The first empty row of a text's; if there is none, any of them."""
+    for step in range(_TRIES):
+        tried = hashed + np.uint64(step)
+        row = _narrow_row(memo, tried) if narrow else _wide_row(memo, tried)
+        if memo[row + info_at] == np.uint64(0):
+            return row
+    tried = hashed + (hashed >> np.uint64(24)) % np.uint64(_TRIES)
+    return _narrow_row(memo, tried) if narrow else _wide_row(memo, tried)
+
+
+@inner
+def _two_ids(ids: NDArray[np.int32], first: int, last: int) -> np.uint64:
+    """The next two of ``ids[first:last]``, as far as there are any, the first in the lowest bits."""
+    two = np.uint64(0)
+    for place in range(2):
+        if first + place < last:
+            two |= np.uint64(ids[first + place]) << np.uint64(_ID_BITS * place)
+    return two
+
+
+@inner
+def _three_ids(ids: NDArray[np.int32], first: int, last: int) -> np.uint64:
+    """The same of the next three."""
+    third = np.uint64(ids[first + 2]) << np.uint64(2 * _ID_BITS) if first + 2 < last else np.uint64(0)
+    return _two_ids(ids, first, last) | third

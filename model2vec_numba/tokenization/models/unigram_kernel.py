@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from model2vec_numba.compiled import compiled, inner
 from model2vec_numba.tokenization.models.byte_trie import ENDS, ROOT, step
-from model2vec_numba.tokenization.models.memo import FLAGS, MEMO_BYTES, copy_ids, find_row, hash_parts, memo_hash, memo_key, remember, row_info
+from model2vec_numba.tokenization.models.memo import MEMO_BYTES, copy_ids, find_row, hash_parts, memo_hash, memo_key, remember, row_flags
 from model2vec_numba.tokenization.models.parts import cut_into_parts
 from model2vec_numba.tokenization.stages import DONE, FALLBACK
 
@@ -100,7 +100,7 @@ def tokenize_pieces(
                     hashed = hashes[part] if parts > 1 else memo_hash(key)
                     row = find_row(memo, hashed, key, length)
                 if row >= 0:
-                    clear = (row_info(memo, row) >> np.uint64(FLAGS)) & _CLEAR != 0
+                    clear = row_flags(memo, row) & _CLEAR != 0
                     at = copy_ids(memo, row, ids, at)
                 else:
                     before = at
