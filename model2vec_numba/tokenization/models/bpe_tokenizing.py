@@ -13,7 +13,7 @@ from model2vec_numba.compiled import compiled, inner
 from model2vec_numba.tokenization.models.bpe_merging import HEAP_ROOM, NO_RANK, find_pair, merge_few, merge_symbols
 from model2vec_numba.tokenization.models.bpe_vocabulary import LEFT, LENGTH, PREFIX, RANK, RIGHT, find_short_word
 from model2vec_numba.tokenization.models.byte_trie import ENDS, ROOT, descend, step
-from model2vec_numba.tokenization.models.memo import MEMO_BYTES, copy_ids, find_row, hash_parts, memo_hash, memo_key, remember, row_flags
+from model2vec_numba.tokenization.models.memo import MEMO_BYTES, copy_ids, find_row, hash_parts, hash_pieces, memo_key, remember, row_flags
 from model2vec_numba.tokenization.models.parts import cut_into_parts
 from model2vec_numba.tokenization.stages import DONE
 from model2vec_numba.tokenization.wordpiece_vocabulary import first_slot
@@ -23,6 +23,8 @@ __all__ = ["tokenize_pieces"]
 
 _SHORT_BYTES = 16
 _FEW_SYMBOLS = 16
+# So many pieces are looked for in the memo at a time.
+_AHEAD = 64
 # Added to the length of a part in the memo where as a whole word it would be something else.
 _PART = 64
 # The flag of a word in the memo that may hold unknown characters: with neighbours it would be something else.
@@ -92,17 +94,21 @@ def tokenize_pieces(
     heap = np.empty(HEAP_ROOM * longest + _FEW_SYMBOLS, np.int64)
     part_ends = np.empty(longest + 1, np.int64)
     hashes = np.empty(longest + 1, np.uint64)
+    piece_hashes = np.empty(_AHEAD, np.uint64)
+    hashed_from = hashed_to = 0
     at = 0
     for text in range(len(offsets) - 1):
         stop = at + max_tokens
         for piece in range(offsets[text], offsets[text + 1] if status[text] == DONE else offsets[text]):
             if at >= stop:
                 break
+            if piece >= hashed_to:
+                hashed_from, hashed_to = piece, hash_pieces(data, begins, ends, piece, memo, piece_hashes)
             begin, end = begins[piece], ends[piece]
             length = end - begin
             if length <= MEMO_BYTES:
                 key = memo_key(data, begin, length)
-                hashed = memo_hash(key)
+                hashed = piece_hashes[piece - hashed_from]
                 row = find_row(memo, hashed, key, length)
                 if row >= 0:
                     at = copy_ids(memo, row, ids, at)

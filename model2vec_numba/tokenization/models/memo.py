@@ -25,6 +25,7 @@ __all__ = [
     "copy_ids",
     "find_row",
     "hash_parts",
+    "hash_pieces",
     "memo_hash",
     "memo_key",
     "remember",
@@ -117,11 +118,28 @@ def hash_parts(
     i = begin
     for part in range(parts):
         j = part_ends[part]
-        key = memo_key(data, i, min(j - i, MEMO_BYTES))
-        hashes[part] = memo_hash(key)
-        narrow, wide = _narrow_row(memo, hashes[part]), _wide_row(memo, hashes[part])
-        prefetch(memo, np.int64(narrow if _fits_narrow(key) else wide))
+        hashes[part] = _hash_ahead(data, i, j, memo)
         i = j
+
+
+@inner
+def hash_pieces(
+    data: NDArray[np.uint8], begins: NDArray[np.int64], ends: NDArray[np.int64], first: int, memo: NDArray[np.uint64], hashes: NDArray[np.uint64]
+) -> int:
+    """The same for the pieces from `first` on, as many as `hashes` has room for; returns the number of the piece after them."""
+    last = min(first + len(hashes), len(begins))
+    for piece in range(first, last):
+        hashes[piece - first] = _hash_ahead(data, begins[piece], ends[piece], memo)
+    return last
+
+
+@inner_always
+def _hash_ahead(data: NDArray[np.uint8], begin: int, end: int, memo: NDArray[np.uint64]) -> np.uint64:
+    key = memo_key(data, begin, min(end - begin, MEMO_BYTES))
+    hashed = memo_hash(key)
+    narrow, wide = _narrow_row(memo, hashed), _wide_row(memo, hashed)
+    prefetch(memo, np.int64(narrow if _fits_narrow(key) else wide))
+    return hashed
 
 
 @inner_always

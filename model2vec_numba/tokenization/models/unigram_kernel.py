@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from model2vec_numba.compiled import compiled, inner
 from model2vec_numba.tokenization.models.byte_trie import ENDS, ROOT, step
-from model2vec_numba.tokenization.models.memo import MEMO_BYTES, copy_ids, find_row, hash_parts, memo_hash, memo_key, remember, row_flags
+from model2vec_numba.tokenization.models.memo import MEMO_BYTES, copy_ids, find_row, hash_parts, hash_pieces, memo_key, remember, row_flags
 from model2vec_numba.tokenization.models.parts import cut_into_parts
 from model2vec_numba.tokenization.stages import DONE, FALLBACK
 
@@ -24,6 +24,8 @@ _LEAST_MARGIN = 5e-8
 MOST_SUM = 1e8
 # The flag of a part in the memo that says that it is such a one.
 _CLEAR = np.uint64(1)
+# So many pieces are looked for in the memo at a time.
+_AHEAD = 64
 
 
 @compiled()
@@ -73,12 +75,16 @@ def tokenize_pieces(
     best_node = np.empty(longest + 1, np.int64)
     part_ends = np.empty(longest + 1, np.int64)
     hashes = np.empty(longest + 1, np.uint64)
+    piece_hashes = np.empty(_AHEAD, np.uint64)
+    hashed_from = hashed_to = 0
     at = 0
     for text in range(len(offsets) - 1):
         first_id = at
         for piece in range(offsets[text], offsets[text + 1]):
             if status[text] != DONE or at - first_id >= max_tokens:
                 break
+            if piece >= hashed_to:
+                hashed_from, hashed_to = piece, hash_pieces(data, begins, ends, piece, memo, piece_hashes)
             begin, end = begins[piece], ends[piece]
             before_piece = at
             # A long piece is searched part by part where that comes to the same, else as one.
@@ -97,7 +103,7 @@ def tokenize_pieces(
                 clear = False
                 if is_short:
                     key = memo_key(data, i, length)
-                    hashed = hashes[part] if parts > 1 else memo_hash(key)
+                    hashed = hashes[part] if parts > 1 else piece_hashes[piece - hashed_from]
                     row = find_row(memo, hashed, key, length)
                 if row >= 0:
                     clear = row_flags(memo, row) & _CLEAR != 0
