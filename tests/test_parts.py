@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from stage_cases import PRE_TOKENIZERS, PipelineCase, bpe_model, parts_of, random_merges
 
 from model2vec_numba.text import TextBatch
+from model2vec_numba.tokenization import memo
 from model2vec_numba.tokenization.byte_level import CHARACTER_TO_BYTE
-from model2vec_numba.tokenization.models import memo
-from model2vec_numba.tokenization.models.memo import MEMO_BYTES, MEMO_IDS, MOST_MEMO_ID, Memos, copy_ids, find_row, memo_hash, memo_key, remember
+from model2vec_numba.tokenization.memo import MEMO_BYTES, MEMO_IDS, MOST_MEMO_ID, Memos, copy_ids, find_row, memo_hash, memo_key, remember
 from model2vec_numba.tokenization.models.parts import cut_into_parts, find_neighbours
 
 _BYTE_TO_CHARACTER = {byte: character for character, byte in CHARACTER_TO_BYTE.items()}

@@ -20,10 +20,10 @@ from wordpiece_cases import natural_texts, random_texts
 from model2vec_numba import StaticModel
 from model2vec_numba.errors import TokenizationError
 from model2vec_numba.text import flatten
-from model2vec_numba.tokenization import choose_backend, parse_tokenizer
+from model2vec_numba.tokenization import choose_backend, memo, parse_tokenizer
 from model2vec_numba.tokenization.json_numbers import library_numbers
 from model2vec_numba.tokenization.library import LibraryBackend
-from model2vec_numba.tokenization.models import memo, unigram
+from model2vec_numba.tokenization.models import unigram
 from model2vec_numba.tokenization.models.byte_trie import build_trie
 
 METASPACE = PRE_TOKENIZERS["Metaspace-always-True-\u2581"]

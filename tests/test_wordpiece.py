@@ -42,7 +42,7 @@ from wordpiece_cases import (
 from model2vec_numba import StaticModel
 from model2vec_numba.errors import TokenizationError
 from model2vec_numba.text import TextBatch, flatten
-from model2vec_numba.tokenization import TokenizerBackend, bert, choose_backend, parse_tokenizer
+from model2vec_numba.tokenization import TokenizerBackend, bert, choose_backend, memo, parse_tokenizer
 from model2vec_numba.tokenization.bert import BertBackend
 from model2vec_numba.tokenization.library import LibraryBackend
 from model2vec_numba.words import alnum_length, load_word, lowercase_word, store_word, word_mask
@@ -259,7 +259,7 @@ def test_more_threads_from_one_round_to_the_next(thread_count: Callable[[int], N
 
     def checked_tokenize(*arguments: Any) -> Any:
         workers.append(arguments[3])
-        assert len(arguments[-5]) >= workers[-1] and arguments[-5].ndim == 3
+        assert len(arguments[-5]) >= workers[-1] and arguments[-5].ndim == 2
         return tokenize(*arguments)
 
     monkeypatch.setattr(backend._table.pages, "learn", learn_and_raise)
@@ -274,7 +274,7 @@ def test_more_threads_from_one_round_to_the_next(thread_count: Callable[[int], N
 
 def test_words_that_share_places_in_the_memo(monkeypatch: pytest.MonkeyPatch) -> None:
     """Words of up to 16 bytes and a few more, of few and of many pieces and unknown, remembered in a table of two places."""
-    monkeypatch.setattr(bert, "_MEMO_SLOTS", 2)
+    monkeypatch.setattr(memo, "_ROWS", 2)
     small = Case(with_normalizer(trained_parts("##", 60), {}))
     draw = random.Random(9)
     words = ["".join(draw.choices("etaoinshr\u00e9\u65e5", k=draw.randint(1, 19))) for _ in range(400)]

@@ -16,6 +16,7 @@ from model2vec_numba.tokenization.added_tokens import make_patterns
 from model2vec_numba.tokenization.backend import TokenBatch, replace_texts
 from model2vec_numba.tokenization.code_points import ISOLATE, SPACE, WORD, CodePointTable
 from model2vec_numba.tokenization.library import LibraryBackend
+from model2vec_numba.tokenization.memo import make_memos
 from model2vec_numba.tokenization.pages import no_pages
 from model2vec_numba.tokenization.spec import TokenizerSpec
 from model2vec_numba.tokenization.wordpiece import (
@@ -24,7 +25,6 @@ from model2vec_numba.tokenization.wordpiece import (
     BYTE_ISOLATE,
     BYTE_OTHER,
     BYTE_SPACE,
-    MEMO_COLUMNS,
     mark_normalized_patterns,
     tokenize_segments,
     tokenize_texts,
@@ -38,8 +38,6 @@ _UNBOUNDED = 1 << 62
 _PARALLEL_BYTES = 8192
 # Longer texts are cut into parts of about this length.
 _PART_BYTES = 1 << 16
-# Half a megabyte for each thread, of which the system provides what is used.
-_MEMO_SLOTS = 1 << 14
 
 # The members that the parts of BERT's pipeline have, and their types.
 _NORMALIZER = {"type": str, "clean_text": bool, "handle_chinese_chars": bool, "strip_accents": (bool, type(None)), "lowercase": bool}
@@ -163,10 +161,12 @@ class BertBackend:
         try:
             memos = self._memos.pop()
         except IndexError:
-            memos = np.empty((0, _MEMO_SLOTS, MEMO_COLUMNS), np.uint64)
+            return make_memos(count)
         if len(memos) >= count:
             return memos
-        return np.concatenate([memos, np.zeros((count - len(memos), _MEMO_SLOTS, MEMO_COLUMNS), np.uint64)])
+        more = make_memos(count)
+        more[: len(memos)] = memos
+        return more
 
     def fallback_count(self, texts: TextBatch) -> int:
         """How many of the texts would go to the library."""

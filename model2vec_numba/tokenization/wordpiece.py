@@ -19,9 +19,10 @@ from model2vec_numba.compiled import compiled, inner, inner_always
 from model2vec_numba.threads import claim
 from model2vec_numba.tokenization.added_tokens import holds_pattern, pattern_at
 from model2vec_numba.tokenization.code_points import CANNOT_VOUCH, DROP, ISOLATE, LONG_WORD, NONSTARTER, SPACE, UNLEARNT, decode
+from model2vec_numba.tokenization.memo import copy_ids_only, find_row, memo_hash, prefetch_row, remember
 from model2vec_numba.tokenization.pages import ask_for_page
 from model2vec_numba.tokenization.stages import DONE, FALLBACK
-from model2vec_numba.tokenization.wordpiece_vocabulary import ABSENT, CONTINUING, INITIAL, find_child, find_word, first_slot
+from model2vec_numba.tokenization.wordpiece_vocabulary import ABSENT, CONTINUING, INITIAL, find_child, find_word, find_word_from
 from model2vec_numba.words import (
     BLOCK,
     alnum_length,
@@ -29,6 +30,7 @@ from model2vec_numba.words import (
     count_ones,
     load_word,
     lowercase_word,
+    prefetch,
     store_word,
     trailing_zeros,
     word_mask,
@@ -41,7 +43,6 @@ __all__ = [
     "BYTE_ISOLATE",
     "BYTE_OTHER",
     "BYTE_SPACE",
-    "MEMO_COLUMNS",
     "emit_pieces",
     "mark_normalized_patterns",
     "tokenize_segments",
@@ -55,13 +56,10 @@ BYTE_SPACE = 2
 BYTE_ISOLATE = 3  # a word by itself that becomes itself
 BYTE_BEGINS_PATTERN = 4  # such a one, with which an added token begins
 
-# The memo of words that were cut into pieces, a table with a place for each word of at most 16 bytes, which the last one has that belongs there.
-# A row has its bytes, padded with NULs, as two words, then one more than the ids of at most `_MEMO_IDS` pieces, two to a column, the first lowest.
-MEMO_COLUMNS = 4
-_MEMO_IDS = 4
-
-# A text is cut that many bytes at a time: what is cut stays in the first cache.
-_WINDOW = 64 * BLOCK
+# A text is cut that many bytes at a time: what is cut, and what is looked up of it, stays in the first cache.
+_WINDOW = 8 * BLOCK
+# In place of the token of a run that is to be looked at character by character.
+_NO_WORD = -2
 # Most blocks have no more runs.
 _USUAL_RUNS = 16
 _ASCII = np.uint64(0x8080808080808080)
@@ -113,8 +111,8 @@ def tokenize_texts(
         unknown: the id that is dropped.
         max_word_chars: a word of more characters is unknown.
         max_tokens: the number of ids to keep of each text.
-        memo: uint64, shape (slots, MEMO_COLUMNS), slots a power of two: words that were cut and their ids, read and written. It must be zeros to
-            begin with, and then always be for the same vocabulary, and for one thread at a time.
+        memo: words of at most 16 bytes that were cut and their ids; see `make_memos`. It must always be for the same vocabulary, and for one
+            thread at a time.
         missing: uint8, written: which pages of `entries` are needed and not learnt; see `no_pages`.
         status: uint8, shape (texts,): texts that are not `DONE` are passed over, and have no ids; `FALLBACK` is written for those that must be,
             among them all that need a page that is not learnt.
@@ -133,6 +131,10 @@ def tokenize_texts(
     word = np.empty(4 * min(max_word_chars, largest) + 64, np.uint8)
     run_begins = np.empty(_WINDOW + BLOCK, np.int64)
     run_ends = np.empty(_WINDOW + BLOCK, np.int64)
+    heads = np.empty(_WINDOW + BLOCK, np.uint64)
+    tails = np.empty(_WINDOW + BLOCK, np.uint64)
+    hashes = np.empty(_WINDOW + BLOCK, np.uint64)
+    tokens = np.empty(_WINDOW + BLOCK, np.int64)
     edge = np.zeros(BLOCK, np.uint8)
     dashes_and_quotes = _are_isolated(entries, 0x2010, 0x2027)
     for text in range(first, last):
@@ -147,17 +149,16 @@ def tokenize_texts(
             else:
                 runs, run_begins[0], run_ends[0], next_run, cut = 1, next_run, text_end, text_end, False
             longest = min(max_word_chars, 16) if cut else 0
+            _look_up(data, run_begins, run_ends, runs, longest, lowercases, words, memo, heads, tails, hashes, tokens)
             for run in range(runs):
                 i, end = run_begins[run], run_ends[run]
-                length = end - i
-                if length <= longest and i + 16 <= len(data):
-                    head_mask, tail_mask = word_masks(length)
-                    head, tail = load_word(data, i) & head_mask, load_word(data, i + 8) & tail_mask
-                    if (head | tail) & _ASCII == 0:
-                        if lowercases:
-                            head, tail = lowercase_word(head), lowercase_word(tail)
-                        at = _emit_short_word(head, tail, length, words, trie, unknown, memo, word, ids, at)
-                        continue
+                if tokens[run] >= 0:
+                    ids[at] = tokens[run]
+                    at += tokens[run] != unknown
+                    continue
+                if tokens[run] == ABSENT:
+                    at = _cut_short_word(heads[run], tails[run], end - i, hashes[run], trie, unknown, memo, word, ids, at)
+                    continue
                 while i < end:
                     byte_kind = byte_kinds[data[i]]
                     if byte_kind == BYTE_SPACE:
@@ -272,6 +273,49 @@ def _cut_runs(
             # The window ends within a run, which is for the next one.
             return found_ends, begins[found_ends], True
     return found_begins, min(i, end), True
+
+
+@inner
+def _look_up(
+    data: NDArray[np.uint8],
+    begins: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    runs: int,
+    longest: int,
+    lowercases: bool,
+    words: NDArray[np.uint64],
+    memo: NDArray[np.uint64],
+    heads: NDArray[np.uint64],
+    tails: NDArray[np.uint64],
+    hashes: NDArray[np.uint64],
+    tokens: NDArray[np.int64],
+) -> None:
+    """Find the tokens of runs of ASCII of at most `longest` bytes, which are words, with small letters for capitals if it `lowercases`.
+
+    Written are `tokens`: the id of each, `ABSENT` if the vocabulary does not have it whole, `_NO_WORD` for the other runs; and of words `heads` and
+    `tails`, their bytes, and `hashes`.
+
+    First memory is asked for the rows of all, then they are looked at, and so with those of the memo for what the vocabulary does not have: to
+    wait for them one by one was a third of all.
+    """
+    for run in range(runs):
+        i = begins[run]
+        length = ends[run] - i
+        tokens[run] = _NO_WORD
+        if length <= longest and i + 16 <= len(data):
+            head_mask, tail_mask = word_masks(length)
+            head, tail = load_word(data, i) & head_mask, load_word(data, i + 8) & tail_mask
+            if (head | tail) & _ASCII == 0:
+                if lowercases:
+                    head, tail = lowercase_word(head), lowercase_word(tail)
+                hashed = _hash(head, tail)
+                prefetch(words, np.int64(hashed & np.uint64(len(words) - 1)) * words.shape[1])
+                heads[run], tails[run], hashes[run], tokens[run] = head, tail, hashed, ABSENT
+    for run in range(runs):
+        if tokens[run] == ABSENT:
+            tokens[run] = find_word_from(words, hashes[run] & np.uint64(len(words) - 1), heads[run], tails[run])
+            if tokens[run] == ABSENT:
+                prefetch_row(memo, hashes[run], _key(heads[run], tails[run]))
 
 
 @inner_always
@@ -433,7 +477,7 @@ def _emit_short_word(
     """The same for a word of at most 16 bytes in two registers; `word` is room for it."""
     token = find_word(words, head, tail)
     if token == ABSENT:
-        return _cut_short_word(head, tail, length, trie, unknown, memo, word, ids, at)
+        return _cut_short_word(head, tail, length, _hash(head, tail), trie, unknown, memo, word, ids, at)
     if token != unknown:
         ids[at] = token
         at += 1
@@ -445,6 +489,7 @@ def _cut_short_word(
     head: np.uint64,
     tail: np.uint64,
     length: int,
+    hashed: np.uint64,
     trie: NDArray[np.int64],
     unknown: int,
     memo: NDArray[np.uint64],
@@ -452,31 +497,29 @@ def _cut_short_word(
     ids: NDArray[np.int32],
     at: int,
 ) -> int:
-    """The same for such a word that the vocabulary does not have whole."""
-    slot = first_slot(head, tail, len(memo))
-    if memo[slot, 0] == head and memo[slot, 1] == tail:
-        for k in range(_MEMO_IDS):
-            above = _memo_id(memo, slot, k)
-            if above == 0:
-                break
-            ids[at] = np.int32(above) - np.int32(1)
-            at += 1
-        return at
+    """The same for such a word that the vocabulary does not have whole; `hashed` is its `_hash`."""
+    key = _key(head, tail)
+    row = find_row(memo, hashed, key, length)
+    if row >= 0:
+        # Not more than that: what stands behind may be another thread's.
+        return copy_ids_only(memo, row, ids, at)
     store_word(word, 0, head)
     store_word(word, 8, tail)
     end = emit_pieces(word, length, trie, unknown, ids, at)
-    if end - at <= _MEMO_IDS:
-        memo[slot, 0], memo[slot, 1] = head, tail
-        memo[slot, 2], memo[slot, 3] = 0, 0
-        for k in range(end - at):
-            memo[slot, 2 + (k >> 1)] |= (np.uint64(ids[at + k]) + np.uint64(1)) << np.uint64(32 * (k & 1))
+    remember(memo, hashed, key, length, np.uint64(0), ids, at, end)
     return end
 
 
 @inner
-def _memo_id(memo: NDArray[np.uint64], slot: np.uint64, k: int) -> np.uint64:
-    """One more than id `k` of a row of the memo; 0: there are no more."""
-    return memo[slot, 2 + (k >> 1)] >> np.uint64(32 * (k & 1)) & np.uint64(0xFFFFFFFF)
+def _key(head: np.uint64, tail: np.uint64) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64]:
+    """That of a word of at most 16 bytes in the memo."""
+    return head, tail, np.uint64(0), np.uint64(0)
+
+
+@inner
+def _hash(head: np.uint64, tail: np.uint64) -> np.uint64:
+    """Where to look for a word, in the memo and, as `first_slot` does, among the words."""
+    return memo_hash(_key(head, tail))
 
 
 @inner
@@ -537,7 +580,7 @@ def tokenize_segments(
 ) -> int:
     """Tokenise a batch by `workers` threads: segment ``s`` is texts ``segments[s]`` to ``segments[s + 1] - 1``.
 
-    `memos`, of shape (at least workers, slots, MEMO_COLUMNS), has one for each. The other arguments are those of `tokenize_texts`.
+    `memos`, see `make_memos`, has one for each, or more. The other arguments are those of `tokenize_texts`.
 
     Returns how many texts are not `DONE`.
     """

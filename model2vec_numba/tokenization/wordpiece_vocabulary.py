@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from model2vec_numba.compiled import compiled, inner
 from model2vec_numba.text import TextBatch
+from model2vec_numba.tokenization.memo import memo_hash
 from model2vec_numba.words import load_word, word_mask
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "build_vocabulary",
     "find_child",
     "find_word",
+    "find_word_from",
     "first_slot",
     "next_slot",
     "slots_for",
@@ -30,8 +32,6 @@ INITIAL = 1
 CONTINUING = 2
 
 _KEY_BYTES = 16
-_MIX = np.uint64(0x9E3779B97F4A7C15)
-_MIX_REST = np.uint64(0xC2B2AE3D27D4EB4F)
 
 
 class WordPieceVocabulary(NamedTuple):
@@ -90,10 +90,7 @@ def slots_for(entries: int) -> int:
 def first_slot(first: np.uint64, rest: np.uint64, slots: int) -> np.uint64:
     """Where in a table of `slots` rows, a power of two, to look first for a key of two words."""
     # Unsigned, here and below: numba then spares the look whether an index counts from the end.
-    mixed = first ^ (rest * _MIX_REST)
-    # Without this the last bytes of eight would have no part in it, and words that begin alike would be in each other's way.
-    mixed = (mixed ^ (mixed >> np.uint64(29))) * _MIX
-    return (mixed >> np.uint64(32)) & np.uint64(slots - 1)
+    return memo_hash((first, rest, np.uint64(0), np.uint64(0))) & np.uint64(slots - 1)
 
 
 @inner
@@ -105,7 +102,12 @@ def next_slot(slot: np.uint64, slots: int) -> np.uint64:
 @inner
 def find_word(words: NDArray[np.uint64], first: np.uint64, rest: np.uint64) -> int:
     """The id of the token whose bytes, padded with NULs, are these two words; `ABSENT` if there is none."""
-    slot = first_slot(first, rest, len(words))
+    return find_word_from(words, first_slot(first, rest, len(words)), first, rest)
+
+
+@inner
+def find_word_from(words: NDArray[np.uint64], slot: np.uint64, first: np.uint64, rest: np.uint64) -> int:
+    """The same, where `first_slot` is known."""
     # Most are found at once, with one branch. What is looked for is never all NULs, as an empty slot is.
     while (words[slot, 0] ^ first) | (words[slot, 1] ^ rest) != 0:
         if words[slot, 2] == 0:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from model2vec_numba.text import TextBatch, flatten
 from model2vec_numba.tokenization.backend import TokenBatch
 from model2vec_numba.tokenization.byte_level import CHARACTER_TO_BYTE, spelled_out
+from model2vec_numba.tokenization.memo import MOST_MEMO_ID, Memos
 from model2vec_numba.tokenization.models.bpe_tokenizing import tokenize_pieces
 from model2vec_numba.tokenization.models.bpe_vocabulary import build_bpe_vocabulary
-from model2vec_numba.tokenization.models.memo import MOST_MEMO_ID, Memos
 from model2vec_numba.tokenization.models.parts import find_neighbours
 from model2vec_numba.tokenization.models.vocabularies import has_members, run_kernel, token_ids
 from model2vec_numba.tokenization.spec import TokenizerSpec

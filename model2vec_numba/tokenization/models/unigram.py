@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from model2vec_numba.text import flatten
 from model2vec_numba.tokenization.backend import TokenBatch
 from model2vec_numba.tokenization.byte_level import spelled_out
+from model2vec_numba.tokenization.memo import MOST_MEMO_ID, Memos
 from model2vec_numba.tokenization.models.byte_trie import build_trie
-from model2vec_numba.tokenization.models.memo import MOST_MEMO_ID, Memos
 from model2vec_numba.tokenization.models.parts import find_neighbours
 from model2vec_numba.tokenization.models.unigram_kernel import MOST_SUM, NO_ID, tokenize_pieces
 from model2vec_numba.tokenization.models.vocabularies import run_kernel

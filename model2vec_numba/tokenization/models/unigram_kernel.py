@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model2vec_numba.compiled import compiled, inner
+from model2vec_numba.tokenization.memo import MEMO_BYTES, copy_ids, find_row, hash_parts, hash_pieces, memo_key, remember, row_flags
 from model2vec_numba.tokenization.models.byte_trie import ENDS, ROOT, step
-from model2vec_numba.tokenization.models.memo import MEMO_BYTES, copy_ids, find_row, hash_parts, hash_pieces, memo_key, remember, row_flags
 from model2vec_numba.tokenization.models.parts import cut_into_parts
 from model2vec_numba.tokenization.stages import DONE, FALLBACK
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model2vec_numba.tokenization.backend import TokenBatch
-from model2vec_numba.tokenization.models.memo import MEMO_BYTES, MEMO_IDS
+from model2vec_numba.tokenization.memo import MEMO_BYTES, MEMO_IDS
 from model2vec_numba.tokenization.spec import TokenizerSpec
 from model2vec_numba.tokenization.stages import PieceBatch
 

@@ -23,11 +23,14 @@ __all__ = [
     "MOST_MEMO_ID",
     "Memos",
     "copy_ids",
+    "copy_ids_only",
     "find_row",
     "hash_parts",
     "hash_pieces",
+    "make_memos",
     "memo_hash",
     "memo_key",
+    "prefetch_row",
     "remember",
     "row_flags",
 ]
@@ -59,6 +62,15 @@ _MIX_THIRD = np.uint64(0x165667B19E3779F9)
 _MIX_FOURTH = np.uint64(0x27D4EB2F165667C5)
 
 
+def make_memos(count: int) -> NDArray[np.uint64]:
+    """So many memos, uint64, each a row: the narrow rows and then the wide ones, all of them empty."""
+    size = _ROWS * _NARROW + _ROWS // 2 * _WIDE
+    words = np.zeros(count * size + _WIDE, np.uint64)
+    # Rows begin where cache lines do.
+    skipped = (-words.ctypes.data // 8) % _WIDE
+    return words[skipped : skipped + count * size].reshape(count, size)
+
+
 class Memos:
     """The memos of a model's threads: a call takes one, or makes one, and gives it back. No two calls have the same at once.
 
@@ -72,15 +84,11 @@ class Memos:
         self._idle: list[tuple[NDArray[np.uint64], NDArray[np.uint64]]] = []
 
     def take(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-        """What no call uses: uint64, the rows, the narrow ones and then the wide ones, and the other words; zeros if they are new."""
+        """What no call uses: a memo, and the other words, uint64; zeros if they are new."""
         try:
             return self._idle.pop()
         except IndexError:
-            size = _ROWS * _NARROW + _ROWS // 2 * _WIDE
-            words = np.zeros(size + _WIDE, np.uint64)
-            # Rows begin where cache lines do.
-            skipped = (-words.ctypes.data // 8) % _WIDE
-            return words[skipped : skipped + size], np.zeros(self._others, np.uint64)
+            return make_memos(1)[0], np.zeros(self._others, np.uint64)
 
     def give_back(self, memo: tuple[NDArray[np.uint64], NDArray[np.uint64]]) -> None:
         """Leave it to the next call."""
@@ -137,9 +145,15 @@ def hash_pieces(
 def _hash_ahead(data: NDArray[np.uint8], begin: int, end: int, memo: NDArray[np.uint64]) -> np.uint64:
     key = memo_key(data, begin, min(end - begin, MEMO_BYTES))
     hashed = memo_hash(key)
+    prefetch_row(memo, hashed, key)
+    return hashed
+
+
+@inner_always
+def prefetch_row(memo: NDArray[np.uint64], hashed: np.uint64, key: tuple[np.uint64, np.uint64, np.uint64, np.uint64]) -> None:
+    """Ask for the first of a text's rows to be at hand."""
     narrow, wide = _narrow_row(memo, hashed), _wide_row(memo, hashed)
     prefetch(memo, np.int64(narrow if _fits_narrow(key) else wide))
-    return hashed
 
 
 @inner_always
@@ -216,6 +230,20 @@ def copy_ids(memo: NDArray[np.uint64], row: int, ids: NDArray[np.int32], at: int
     return at + np.int64(info >> np.uint64(_COUNT) & _BYTE)
 
 
+@inner
+def copy_ids_only(memo: NDArray[np.uint64], row: int, ids: NDArray[np.int32], at: int) -> int:
+    """The same, but that nothing is written behind them."""
+    begin = np.uint64(row)
+    narrow = _is_narrow(memo, begin)
+    info_at = np.uint64(_NARROW_INFO if narrow else _WIDE_INFO)
+    info = memo[begin + info_at]
+    end = at + np.int64(info >> np.uint64(_COUNT) & _BYTE)
+    for k in range(end - at):
+        three = info >> np.uint64(_MORE_IDS) if narrow and k >= 3 else memo[begin + info_at + np.uint64(1 + k // 3)]
+        ids[at + k] = np.int32(three >> np.uint64(_ID_BITS * (k % 3)) & _ID)
+    return end
+
+
 @inner_always
 def _write_three(three: np.uint64, ids: NDArray[np.int32], place: np.uint64) -> None:
     ids[place] = np.int32(three & _ID)
@@ -234,10 +262,13 @@ def remember(
     first: int,
     last: int,
 ) -> None:
-    """Enter a text that became ``ids[first:last]``, if they are not too many; where there is no empty row, in place of another text."""
+    """Enter a text that became ``ids[first:last]``, if a row has room for them; where there is no empty row, in place of another text."""
     count = last - first
     if count > MEMO_IDS:
         return
+    for place in range(first, last):
+        if ids[place] > MOST_MEMO_ID:
+            return
     narrow = _fits_narrow(key) and count <= _NARROW_IDS
     info_at = np.uint64(_NARROW_INFO if narrow else _WIDE_INFO)
     row = _row_to_use(memo, hashed, narrow, info_at)
