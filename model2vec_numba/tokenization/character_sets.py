@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model2vec_numba.compiled import inner
-from model2vec_numba.tokenization.code_points import decode
+from model2vec_numba.tokenization.code_points import bits_of, decode
 from model2vec_numba.tokenization.pages import PAGE_COUNT, Pages, ask_for_page, code_points_of
 
-__all__ = ["OUT", "CharacterSet", "member_at", "skips_graphic"]
+__all__ = ["CharacterSet", "member_at", "skips_graphic"]
 
 _UNLEARNT = 0
-OUT = 1
+_OUT = 1
 _IN = 2
 
 
@@ -23,6 +23,7 @@ class CharacterSet:
 
     Attributes:
         members: uint8, shape (0x110000,): 0 for a code point that is not learnt yet, 1 for one that is not in the set, 2 for one that is.
+        outside: uint64, shape (0x110000 / 64,): a bit for each code point, 1 for one that is learnt and not in the set.
         pages: those that are learnt.
     """
 
@@ -31,11 +32,14 @@ class CharacterSet:
         self._find = find
         # A megabyte of address space, of which the system provides only the pages that are written.
         self.members: NDArray[np.uint8] = np.zeros(PAGE_COUNT << 8, np.uint8)
+        self.outside: NDArray[np.uint64] = np.zeros(PAGE_COUNT << 2, np.uint64)
         self.pages = Pages(self._learn_page)
 
     def _learn_page(self, page: int) -> None:
         code_points = code_points_of(page)
-        self.members[code_points] = np.where(self._find(list(map(chr, code_points))), np.uint8(_IN), np.uint8(OUT))
+        found = np.array(self._find(list(map(chr, code_points))), bool)
+        self.members[code_points] = np.where(found, np.uint8(_IN), np.uint8(_OUT))
+        self.outside[page << 2 : (page + 1) << 2] = bits_of(~found)
 
 
 @inner

@@ -19,6 +19,7 @@ from tokenizers.normalizers import NFC, NFD, NFKD, Precompiled, StripAccents
 from tokenizers.normalizers import Normalizer as LibraryNormalizer
 
 from model2vec_numba.text import TextBatch
+from model2vec_numba.tokenization.code_points import bits_of
 from model2vec_numba.tokenization.library_parts import has_form, library_normalizer
 from model2vec_numba.tokenization.normalizers.local_kernel import (
     CANNOT_VOUCH,
@@ -103,6 +104,7 @@ class LocalNormalizer:
         entries: uint64, shape (0x110000,), one for each code point. Bits 0 to 3 hold the kind (0: not learnt), bits 4 and 5 `EXTENDS` and
             `GLUES`, bits 8 to 15 the number of UTF-8 bytes that it becomes, bits 16 to 63 the bytes themselves, the first lowest, or their
             place in `pool`.
+        same: uint64, shape (0x110000 / 64,), a bit for each code point: 1 for one that is known to stay as it is, whatever stands beside it.
         pool: uint8, the bytes of those that become more than six. It never moves: compiled code in another thread may be reading it.
     """
 
@@ -123,6 +125,7 @@ class LocalNormalizer:
         self._known: dict[bytes, bytes] = {}
         # Nine megabytes of address space, of which the system provides only the pages that are written.
         self.entries: NDArray[np.uint64] = np.zeros(PAGE_COUNT << 8, np.uint64)
+        self.same: NDArray[np.uint64] = np.zeros(PAGE_COUNT << 2, np.uint64)
         self.pool: NDArray[np.uint8] = np.zeros(_POOL_BYTES, np.uint8)
         self._runs = self._run_arrays()
         self._pages = Pages(self._learn_page)
@@ -139,7 +142,7 @@ class LocalNormalizer:
         rounds = 0
         while True:
             found = status.copy()
-            tables = (self.entries, self.pool, self._printable_same, by_grapheme, *self._runs, rounds < _MOST_ROUNDS)
+            tables = (self.entries, self.same, self.pool, self._printable_same, by_grapheme, *self._runs, rounds < _MOST_ROUNDS)
             end, missed = normalize_texts(texts.data, texts.offsets, *tables, missing, misses, found, out, offsets)
             # The first texts in a new script find the tables without it, and are done again.
             learnt_pages = self._pages.learn(missing)
@@ -184,6 +187,7 @@ class LocalNormalizer:
             if result is not None and flag is not None:
                 entries[ord(character) & 0xFF] = self._entry(character, result.encode("utf-8")) | flag
         self.entries[code_points] = entries
+        self.same[page << 2 : (page + 1) << 2] = bits_of(entries == SAME)
 
     def _entry(self, character: str, becomes: bytes) -> int:
         length = len(becomes)

@@ -7,7 +7,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from model2vec_numba.compiled import compiled, inner
-from model2vec_numba.tokenization.code_points import decode, two_of_three_bytes
+from model2vec_numba.tokenization.code_points import are_in, decode
 from model2vec_numba.tokenization.pages import ask_for_page
 from model2vec_numba.tokenization.stages import DONE, FALLBACK
 from model2vec_numba.words import copy_bytes, load_word, store_word
@@ -35,6 +35,7 @@ def normalize_texts(
     data: NDArray[np.uint8],
     offsets: NDArray[np.int64],
     entries: NDArray[np.uint64],
+    same: NDArray[np.uint64],
     pool: NDArray[np.uint8],
     printable_same: bool,
     by_grapheme: bool,
@@ -54,7 +55,7 @@ def normalize_texts(
 
     Args:
         data, offsets: the batch; see `TextBatch`.
-        entries, pool: see `LocalNormalizer`.
+        entries, same, pool: see `LocalNormalizer`.
         printable_same: whether the characters from space to tilde all stay as they are.
         by_grapheme: whether code points act on each other because they are in one grapheme cluster of fewer than six bytes.
         slots, keys, key_offsets, values, value_offsets: the runs that are known; see `Runs`.
@@ -100,12 +101,10 @@ def normalize_texts(
             first = i
             last = min(end, i + _ROOM - 64)
             while i < last and not glued and i + 3 <= len(data):
-                if i + 8 <= end:
-                    former, latter, are_there = two_of_three_bytes(load_word(data, i))
-                    if are_there and entries[former] == np.uint64(SAME) and entries[latter] == np.uint64(SAME):
-                        segment = i + 3
-                        i += 6
-                        continue
+                if i + 8 <= end and are_in(same, load_word(data, i)):
+                    segment = i + 3
+                    i += 6
+                    continue
                 # Where words of a script end and spaces come is not to be predicted, so there is no branch on that.
                 lead, second, third = np.int64(data[i]), np.int64(data[i + 1] & 0x3F), np.int64(data[i + 2] & 0x3F)
                 code_point = (lead & 0x1F) << 6 | second if lead >= 0xC0 else lead

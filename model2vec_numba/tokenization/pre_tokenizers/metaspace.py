@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from model2vec_numba.compiled import compiled, inner
 from model2vec_numba.tokenization.byte_level import spelled_out
-from model2vec_numba.tokenization.character_sets import OUT, member_at, skips_graphic
-from model2vec_numba.tokenization.code_points import two_of_three_bytes
+from model2vec_numba.tokenization.character_sets import member_at, skips_graphic
+from model2vec_numba.tokenization.code_points import are_in
 from model2vec_numba.tokenization.library_parts import has_form
 from model2vec_numba.tokenization.pages import no_pages
 from model2vec_numba.tokenization.pre_tokenizers.whitespace_split import white_space
@@ -114,6 +114,7 @@ class WordsInMetaspace:
             self._prepends,
             self._splits,
             self._spaces.members,
+            self._spaces.outside,
             missing,
             status,
             out,
@@ -213,6 +214,7 @@ def words_with_prefix(
     prepends: bool,
     splits: bool,
     members: NDArray[np.uint8],
+    outside: NDArray[np.uint64],
     missing: NDArray[np.uint8],
     status: NDArray[np.uint8],
     out: NDArray[np.uint8],
@@ -220,7 +222,7 @@ def words_with_prefix(
     out_ends: NDArray[np.int64],
     out_offsets: NDArray[np.int64],
 ) -> int:
-    """Cut pieces at the members of a set, then `replace_spaces`; the arguments are its, and those of `split_at_members`.
+    """Cut pieces at the members of a set, see `CharacterSet`, then `replace_spaces`; the arguments are its, and those of `split_at_members`.
 
     The members have the space among them, so there is none left to replace.
     """
@@ -256,8 +258,7 @@ def words_with_prefix(
                     else:
                         if i + 8 <= end:
                             word = load_word(data, i)
-                            former, latter, are_there = two_of_three_bytes(word)
-                            if are_there and (members[former] & members[latter]) == OUT:
+                            if are_in(outside, word):
                                 inner |= byte == lead or np.uint8(word >> np.uint64(24)) == lead
                                 i += 6
                                 continue
