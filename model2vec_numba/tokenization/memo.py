@@ -18,21 +18,25 @@ from model2vec_numba.compiled import inner, inner_always
 from model2vec_numba.words import load_word, prefetch, word_mask, word_masks
 
 __all__ = [
+    "ANY_FLAGS",
     "MEMO_BYTES",
     "MEMO_IDS",
     "MOST_MEMO_ID",
+    "SOUGHT_COLUMNS",
+    "SOUGHT_HASH",
     "Memos",
     "copy_ids",
     "copy_ids_only",
+    "copy_known",
     "find_row",
-    "hash_parts",
-    "hash_pieces",
     "make_memos",
     "memo_hash",
     "memo_key",
     "prefetch_row",
     "remember",
     "row_flags",
+    "seek_parts",
+    "seek_pieces",
 ]
 
 MEMO_BYTES = 32
@@ -55,6 +59,12 @@ _BYTE = np.uint64(0xFF)
 _FLAG_BITS = np.uint64(0x3F)
 _ID = np.uint64(MOST_MEMO_ID)
 _ID_BITS = 21
+
+# What is kept of a text between asking for its row and looking there; see `seek_parts`.
+SOUGHT_COLUMNS = 6
+SOUGHT_HASH, _SOUGHT_LENGTH = 4, 5
+# The mask of `copy_known` for whatever flags there are.
+ANY_FLAGS = np.uint64(0)
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _MIX_SECOND = np.uint64(0xC2B2AE3D27D4EB4F)
@@ -116,37 +126,80 @@ def memo_hash(key: tuple[np.uint64, np.uint64, np.uint64, np.uint64]) -> np.uint
 
 
 @inner
-def hash_parts(
-    data: NDArray[np.uint8], begin: int, part_ends: NDArray[np.int64], parts: int, memo: NDArray[np.uint64], hashes: NDArray[np.uint64]
+def seek_parts(
+    data: NDArray[np.uint8],
+    begin: int,
+    part_ends: NDArray[np.int64],
+    parts: int,
+    added: int,
+    memo: NDArray[np.uint64],
+    sought: NDArray[np.uint64],
 ) -> None:
-    """Write what `memo_hash` gives for each part of a piece that begins at `begin` to `hashes`, and ask for the rows to be at hand.
+    """Ask for the rows of the parts of a piece that begins at `begin` to be at hand, and write to `sought` what they are to be compared with.
 
-    Of a part of more than `MEMO_BYTES` bytes it is anything.
+    Args:
+        added: what is added to the length of a part, to tell it from a text that is none; see `find_row`.
+        sought: uint64, shape (at least parts, SOUGHT_COLUMNS), written: of each text its key, its hash, and its length; of one of more than
+            `MEMO_BYTES` bytes 0 in place of the length, and anything else.
     """
     i = begin
     for part in range(parts):
         j = part_ends[part]
-        hashes[part] = _hash_ahead(data, i, j, memo)
+        _seek(data, i, j, added, memo, sought, part)
         i = j
 
 
 @inner
-def hash_pieces(
-    data: NDArray[np.uint8], begins: NDArray[np.int64], ends: NDArray[np.int64], first: int, memo: NDArray[np.uint64], hashes: NDArray[np.uint64]
+def seek_pieces(
+    data: NDArray[np.uint8], begins: NDArray[np.int64], ends: NDArray[np.int64], first: int, memo: NDArray[np.uint64], sought: NDArray[np.uint64]
 ) -> int:
-    """The same for the pieces from `first` on, as many as `hashes` has room for; returns the number of the piece after them."""
-    last = min(first + len(hashes), len(begins))
+    """The same for the pieces from `first` on, as many as `sought` has room for; returns the number of the piece after them."""
+    last = min(first + len(sought), len(begins))
     for piece in range(first, last):
-        hashes[piece - first] = _hash_ahead(data, begins[piece], ends[piece], memo)
+        _seek(data, begins[piece], ends[piece], 0, memo, sought, piece - first)
     return last
 
 
 @inner_always
-def _hash_ahead(data: NDArray[np.uint8], begin: int, end: int, memo: NDArray[np.uint64]) -> np.uint64:
-    key = memo_key(data, begin, min(end - begin, MEMO_BYTES))
+def _seek(data: NDArray[np.uint8], begin: int, end: int, added: int, memo: NDArray[np.uint64], sought: NDArray[np.uint64], place: int) -> None:
+    length = end - begin
+    key = memo_key(data, begin, min(length, MEMO_BYTES))
     hashed = memo_hash(key)
     prefetch_row(memo, hashed, key)
-    return hashed
+    row = np.uint64(place)
+    sought[row, 0], sought[row, 1], sought[row, 2], sought[row, 3] = key
+    sought[row, SOUGHT_HASH] = hashed
+    sought[row, _SOUGHT_LENGTH] = np.uint64(length + added) if length <= MEMO_BYTES else np.uint64(0)
+
+
+@inner
+def copy_known(
+    sought: NDArray[np.uint64],
+    first: int,
+    last: int,
+    memo: NDArray[np.uint64],
+    flag_mask: np.uint64,
+    flags: np.uint64,
+    ids: NDArray[np.int32],
+    at: int,
+) -> tuple[int, int]:
+    """Write the ids of texts ``first`` to ``last - 1`` of `sought` from `at` on, up to the first that is not remembered, or of whose flags those in
+    `flag_mask` are not `flags`.
+
+    What the others need would take the registers that this loop can do without.
+
+    Returns which text is the first that is not written, and where the ids end.
+    """
+    text = np.uint64(first)
+    while text < np.uint64(last):
+        key = (sought[text, 0], sought[text, 1], sought[text, 2], sought[text, 3])
+        length = np.int64(sought[text, _SOUGHT_LENGTH])
+        row = find_row(memo, sought[text, SOUGHT_HASH], key, length) if length != 0 else -1
+        if row < 0 or row_flags(memo, row) & flag_mask != flags:
+            break
+        at = copy_ids(memo, row, ids, at)
+        text += np.uint64(1)
+    return np.int64(text), at
 
 
 @inner_always
@@ -219,15 +272,19 @@ def copy_ids(memo: NDArray[np.uint64], row: int, ids: NDArray[np.int32], at: int
     """Write the ids of a row from `at` on and return where they end. Behind that, up to ``at + MEMO_IDS``, anything is written."""
     begin, place = np.uint64(row), np.uint64(at)
     if _is_narrow(memo, begin):
-        info = memo[begin + np.uint64(_NARROW_INFO)]
-        _write_three(memo[begin + np.uint64(_NARROW_INFO + 1)], ids, place)
-        ids[place + np.uint64(3)] = np.int32(info >> np.uint64(_MORE_IDS) & _ID)
-        ids[place + np.uint64(4)] = np.int32(info >> np.uint64(_MORE_IDS + _ID_BITS))
-    else:
-        info = memo[begin + np.uint64(_WIDE_INFO)]
-        for k in range(MEMO_IDS // 3):
-            _write_three(memo[begin + np.uint64(_WIDE_INFO + 1 + k)], ids, place + np.uint64(3 * k))
-    return at + np.int64(info >> np.uint64(_COUNT) & _BYTE)
+        return np.int64(_copy_narrow(memo, begin, memo[begin + np.uint64(_NARROW_INFO)], ids, place))
+    for k in range(MEMO_IDS // 3):
+        _write_three(memo[begin + np.uint64(_WIDE_INFO + 1 + k)], ids, place + np.uint64(3 * k))
+    return at + np.int64(memo[begin + np.uint64(_WIDE_INFO)] >> np.uint64(_COUNT) & _BYTE)
+
+
+@inner_always
+def _copy_narrow(memo: NDArray[np.uint64], row: np.uint64, info: np.uint64, ids: NDArray[np.int32], place: np.uint64) -> np.uint64:
+    """What `copy_ids` does with a narrow row."""
+    _write_three(memo[row + np.uint64(_NARROW_INFO + 1)], ids, place)
+    ids[place + np.uint64(3)] = np.int32(info >> np.uint64(_MORE_IDS) & _ID)
+    ids[place + np.uint64(4)] = np.int32(info >> np.uint64(_MORE_IDS + _ID_BITS))
+    return place + (info >> np.uint64(_COUNT) & _BYTE)
 
 
 @inner

@@ -10,7 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model2vec_numba.compiled import compiled, inner
-from model2vec_numba.tokenization.memo import MEMO_BYTES, copy_ids, find_row, hash_parts, hash_pieces, memo_key, remember, row_flags
+from model2vec_numba.tokenization.memo import (
+    ANY_FLAGS,
+    MEMO_BYTES,
+    SOUGHT_COLUMNS,
+    SOUGHT_HASH,
+    copy_ids,
+    copy_known,
+    find_row,
+    memo_key,
+    remember,
+    row_flags,
+    seek_parts,
+    seek_pieces,
+)
 from model2vec_numba.tokenization.models.bpe_merging import HEAP_ROOM, NO_RANK, find_pair, merge_few, merge_symbols
 from model2vec_numba.tokenization.models.bpe_vocabulary import LEFT, LENGTH, PREFIX, RANK, RIGHT, find_short_word
 from model2vec_numba.tokenization.models.byte_trie import ENDS, ROOT, descend, step
@@ -95,22 +108,27 @@ def tokenize_pieces(
     heap = np.empty(HEAP_ROOM * longest + _FEW_SYMBOLS, np.int64)
     rough_ends = np.empty(longest + 1, np.int64)
     part_ends = np.empty(longest + 1, np.int64)
-    hashes = np.empty(longest + 1, np.uint64)
-    piece_hashes = np.empty(_AHEAD, np.uint64)
-    hashed_from = hashed_to = 0
+    parts_sought = np.empty((longest + 1, SOUGHT_COLUMNS), np.uint64)
+    pieces_sought = np.empty((_AHEAD, SOUGHT_COLUMNS), np.uint64)
+    sought_from = sought_to = 0
     at = 0
     for text in range(len(offsets) - 1):
         stop = at + max_tokens
-        for piece in range(offsets[text], offsets[text + 1] if status[text] == DONE else offsets[text]):
-            if at >= stop:
-                break
-            if piece >= hashed_to:
-                hashed_from, hashed_to = piece, hash_pieces(data, begins, ends, piece, memo, piece_hashes)
+        piece = offsets[text]
+        while piece < offsets[text + 1] and status[text] == DONE and at < stop:
+            if piece >= sought_to:
+                sought_from, sought_to = piece, seek_pieces(data, begins, ends, piece, memo, pieces_sought)
+            first_unknown, last_sought = piece - sought_from, min(sought_to, offsets[text + 1]) - sought_from
+            first_unknown, at = copy_known(pieces_sought, first_unknown, last_sought, memo, ANY_FLAGS, ANY_FLAGS, ids, at)
+            piece = sought_from + first_unknown
+            if first_unknown == last_sought:
+                continue
             begin, end = begins[piece], ends[piece]
+            piece += 1
             length = end - begin
             if length <= MEMO_BYTES:
                 key = memo_key(data, begin, length)
-                hashed = piece_hashes[piece - hashed_from]
+                hashed = pieces_sought[first_unknown, SOUGHT_HASH]
                 row = find_row(memo, hashed, key, length)
                 if row >= 0:
                     at = copy_ids(memo, row, ids, at)
@@ -124,18 +142,22 @@ def tokenize_pieces(
             if done < 0 and searches and length > _SHORT_BYTES:
                 parts = cut_into_parts(data, begin, end, neighbour_pairs, bigrams, contexts, MEMO_BYTES, rough_ends, part_ends)
                 if parts > 1:
-                    hash_parts(data, begin, part_ends, parts, memo, hashes)
+                    # Of parts that are no pieces a token is not made because it is there.
+                    added = _PART if whole_words else 0
+                    seek_parts(data, begin, part_ends, parts, added, memo, parts_sought)
                     done = at
-                    i = begin
-                    for part in range(parts):
+                    part = 0
+                    while part < parts:
+                        part, done = copy_known(parts_sought, part, parts, memo, _MERGED, ANY_FLAGS, ids, done)
+                        if part == parts:
+                            break
+                        i = part_ends[part - 1] if part > 0 else begin
                         j = part_ends[part]
-                        # Of parts that are no pieces a token is not made because it is there.
-                        known_length = j - i + _PART if whole_words else j - i
                         row = -1
                         if j - i <= MEMO_BYTES:
                             part_key = memo_key(data, i, j - i)
-                            part_hash = hashes[part]
-                            row = find_row(memo, part_hash, part_key, known_length)
+                            part_hash = parts_sought[part, SOUGHT_HASH]
+                            row = find_row(memo, part_hash, part_key, j - i + added)
                         if row >= 0:
                             if row_flags(memo, row) == _MERGED:
                                 done = -1
@@ -150,8 +172,8 @@ def tokenize_pieces(
                                 break
                             done = _without(unknown, ids, first, done)
                             if j - i <= MEMO_BYTES:
-                                remember(memo, part_hash, part_key, known_length, np.uint64(0), ids, first, done)
-                        i = j
+                                remember(memo, part_hash, part_key, j - i + added, np.uint64(0), ids, first, done)
+                        part += 1
             if done < 0:
                 # Of unknown characters in a row more than one part may hold some.
                 parts = 1

@@ -6,7 +6,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model2vec_numba.compiled import compiled, inner
-from model2vec_numba.tokenization.memo import MEMO_BYTES, copy_ids, find_row, hash_parts, hash_pieces, memo_key, remember, row_flags
+from model2vec_numba.tokenization.memo import (
+    ANY_FLAGS,
+    MEMO_BYTES,
+    SOUGHT_COLUMNS,
+    SOUGHT_HASH,
+    copy_ids,
+    copy_known,
+    find_row,
+    memo_key,
+    remember,
+    row_flags,
+    seek_parts,
+    seek_pieces,
+)
 from model2vec_numba.tokenization.models.byte_trie import ENDS, ROOT, step
 from model2vec_numba.tokenization.models.parts import cut_into_parts
 from model2vec_numba.tokenization.stages import DONE, FALLBACK
@@ -76,17 +89,21 @@ def tokenize_pieces(
     best_node = np.empty(longest + 1, np.int64)
     rough_ends = np.empty(longest + 1, np.int64)
     part_ends = np.empty(longest + 1, np.int64)
-    hashes = np.empty(longest + 1, np.uint64)
-    piece_hashes = np.empty(_AHEAD, np.uint64)
-    hashed_from = hashed_to = 0
+    parts_sought = np.empty((longest + 1, SOUGHT_COLUMNS), np.uint64)
+    pieces_sought = np.empty((_AHEAD, SOUGHT_COLUMNS), np.uint64)
+    sought_from = sought_to = 0
     at = 0
     for text in range(len(offsets) - 1):
         first_id = at
-        for piece in range(offsets[text], offsets[text + 1]):
-            if status[text] != DONE or at - first_id >= max_tokens:
-                break
-            if piece >= hashed_to:
-                hashed_from, hashed_to = piece, hash_pieces(data, begins, ends, piece, memo, piece_hashes)
+        piece = offsets[text]
+        while piece < offsets[text + 1] and status[text] == DONE and at - first_id < max_tokens:
+            if piece >= sought_to:
+                sought_from, sought_to = piece, seek_pieces(data, begins, ends, piece, memo, pieces_sought)
+            first_unknown, last_sought = piece - sought_from, min(sought_to, offsets[text + 1]) - sought_from
+            first_unknown, at = copy_known(pieces_sought, first_unknown, last_sought, memo, ANY_FLAGS, ANY_FLAGS, ids, at)
+            piece = sought_from + first_unknown
+            if first_unknown == last_sought:
+                continue
             begin, end = begins[piece], ends[piece]
             before_piece = at
             # A long piece is searched part by part where that comes to the same, else as one.
@@ -94,10 +111,14 @@ def tokenize_pieces(
             part_ends[0] = end
             if MEMO_BYTES < end - begin <= most_bytes:
                 parts = cut_into_parts(data, begin, end, pairs, bigrams, contexts, MEMO_BYTES, rough_ends, part_ends)
-                hash_parts(data, begin, part_ends, parts, memo, hashes)
-            i = begin
+                seek_parts(data, begin, part_ends, parts, 0, memo, parts_sought)
             part = 0
             while part < parts:
+                if parts > 1:
+                    part, at = copy_known(parts_sought, part, parts, memo, _CLEAR, _CLEAR, ids, at)
+                    if part == parts:
+                        break
+                i = part_ends[part - 1] if part > 0 else begin
                 j = part_ends[part]
                 length = j - i
                 is_short = length <= MEMO_BYTES
@@ -105,7 +126,7 @@ def tokenize_pieces(
                 clear = False
                 if is_short:
                     key = memo_key(data, i, length)
-                    hashed = hashes[part] if parts > 1 else piece_hashes[piece - hashed_from]
+                    hashed = parts_sought[part, SOUGHT_HASH] if parts > 1 else pieces_sought[first_unknown, SOUGHT_HASH]
                     row = find_row(memo, hashed, key, length)
                 if row >= 0:
                     clear = row_flags(memo, row) & _CLEAR != 0
@@ -122,7 +143,6 @@ def tokenize_pieces(
                     clear = margin > _LEAST_MARGIN * length and not risky
                     if is_short:
                         remember(memo, hashed, key, length, _CLEAR if clear else np.uint64(0), ids, before, at)
-                i = j
                 part += 1
                 if parts > 1 and not clear:
                     # With what stands before it, or with unknown neighbours in the next part, it might be something else. That is rare: in
@@ -130,8 +150,8 @@ def tokenize_pieces(
                     parts = 1
                     part_ends[0] = end
                     at = before_piece
-                    i = begin
                     part = 0
+            piece += 1
         at = min(at, first_id + max_tokens) if max_tokens < at - first_id else at
         id_offsets[text + 1] = at
     return at
