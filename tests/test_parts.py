@@ -16,7 +16,23 @@ from stage_cases import PRE_TOKENIZERS, PipelineCase, bpe_model, parts_of, rando
 from model2vec_numba.text import TextBatch
 from model2vec_numba.tokenization import memo
 from model2vec_numba.tokenization.byte_level import CHARACTER_TO_BYTE
-from model2vec_numba.tokenization.memo import MEMO_BYTES, MEMO_IDS, MOST_MEMO_ID, Memos, copy_ids, find_row, memo_hash, memo_key, remember
+from model2vec_numba.tokenization.memo import (
+    MEMO_BYTES,
+    MEMO_IDS,
+    MOST_MEMO_ID,
+    SOUGHT_COLUMNS,
+    Memos,
+    copy_ids,
+    copy_ids_only,
+    copy_known,
+    find_row,
+    memo_hash,
+    memo_key,
+    remember,
+    row_flags,
+    seek_parts,
+    seek_pieces,
+)
 from model2vec_numba.tokenization.models.parts import cut_into_parts, find_neighbours
 
 _BYTE_TO_CHARACTER = {byte: character for character, byte in CHARACTER_TO_BYTE.items()}
@@ -24,25 +40,30 @@ LETTERS = "\u3042\u3044\u4e00a \u00e9\u0436\U0001f600"
 
 
 @njit
-def cut(data: NDArray[np.uint8], size: int, pairs: NDArray[np.uint64], bigrams: NDArray[np.uint64]) -> NDArray[np.int64]:
+def cut(
+    data: NDArray[np.uint8], size: int, pairs: NDArray[np.uint64], bigrams: NDArray[np.uint64], contexts: NDArray[np.uint64], most_bytes: int
+) -> NDArray[np.int64]:
     ends = np.empty(size + 1, np.int64)
-    return ends[: cut_into_parts(data, 0, size, pairs, bigrams, ends)].copy()
+    return ends[: cut_into_parts(data, 0, size, pairs, bigrams, contexts, most_bytes, np.empty(size + 1, np.int64), ends)].copy()
 
 
 @given(
     st.lists(st.tuples(st.text(LETTERS, min_size=1, max_size=5), st.integers(0, 3), st.integers(0, 3)), max_size=12),
     st.text(LETTERS, min_size=1, max_size=40),
+    st.sampled_from([0, 4, 9, 1000]),
 )
-@example([("\u3042\u3044\u4e00", 2, 2)], "\u3044\u3042\u3044\u4e00\u3042")
-@example([("\u3042\u3044", 2, 0), ("\u4e00a", 0, 1)], "\u3042\u3044\u4e00a")
-def test_no_token_reaches_over_a_cut(tokens: list[tuple[str, int, int]], text: str) -> None:
+@example([("\u3042\u3044\u4e00", 2, 2)], "\u3044\u3042\u3044\u4e00\u3042", 0)
+@example([("\u3042\u3044", 2, 0), ("\u4e00a", 0, 1)], "\u3042\u3044\u4e00a", 0)
+@example([("\0\u3042\u3044", 0, 0)], "\0\u3042\u3044", 0)
+@example([("\u3042\u3044\u4e00", 2, 0), ("\u3042\u3044\u4e00", 0, 2)], "a\u3042\u3044\u4e00a", 0)
+def test_no_token_reaches_over_a_cut(tokens: list[tuple[str, int, int]], text: str, most_bytes: int) -> None:
     """Tokens lose bytes at their ends, so that some begin and end within characters."""
     encoded = [token.encode()[before : len(token.encode()) - behind] for token, before, behind in tokens]
     encoded = [token for token in encoded if token]
     data = text.encode()
     offsets = np.cumsum([0, *map(len, encoded)]).astype(np.int64)
     neighbours = find_neighbours(TextBatch(np.frombuffer(b"".join(encoded) + b"\0", np.uint8)[:-1], offsets))
-    ends = cut(np.frombuffer(data + bytes(MEMO_BYTES), np.uint8), len(data), *neighbours).tolist()
+    ends = cut(np.frombuffer(data + bytes(MEMO_BYTES), np.uint8), len(data), *neighbours, most_bytes).tolist()
     assert ends == sorted(set(ends)) and ends[-1] == len(data)
     boundaries = np.cumsum([len(character.encode()) for character in text]).tolist()
     assert set(ends) <= set(boundaries)
@@ -55,11 +76,54 @@ def test_no_token_reaches_over_a_cut(tokens: list[tuple[str, int, int]], text: s
         assert ends == boundaries
 
 
+def test_long_parts_are_cut_further() -> None:
+    """Where a token has the two characters, but not what stands beside them; and not where it may have them."""
+    tokens = ["\u3042\u3044\u4e00", "\u4e00\u3042", "\u3044\u4e00\u3042"]
+    offsets = np.cumsum([0, *(len(token.encode()) for token in tokens)]).astype(np.int64)
+    neighbours = find_neighbours(TextBatch(np.frombuffer("".join(tokens).encode() + b"\0", np.uint8)[:-1], offsets))
+
+    def parts(text: str, most_bytes: int) -> list[str]:
+        data = text.encode()
+        ends = cut(np.frombuffer(data + bytes(MEMO_BYTES), np.uint8), len(data), *neighbours, most_bytes).tolist()
+        return [data[begin:end].decode() for begin, end in zip([0, *ends], ends, strict=False)]
+
+    assert parts("\u3042\u3044\u3042", 100) == ["\u3042\u3044", "\u3042"]
+    # A token begins with the two, but goes on.
+    assert parts("\u3042\u3044\u3042", 1) == ["\u3042", "\u3044", "\u3042"]
+    assert parts("\u3042\u3044\u4e00\u3042", 1) == ["\u3042\u3044\u4e00\u3042"]
+    # One begins with the two and another ends with them.
+    assert parts("\u3044\u4e00", 1) == ["\u3044\u4e00"]
+    neighbours = find_neighbours(TextBatch(np.frombuffer(tokens[0].encode() + b"\0", np.uint8)[:-1], offsets[:2]))
+    # A token ends with the two, but begins before them.
+    assert parts("\u3042\u3044\u4e00", 1) == ["\u3042\u3044\u4e00"]
+    assert parts("\u3048\u3044\u4e00", 1) == ["\u3048", "\u3044", "\u4e00"]
+
+
 @njit
-def look_up(rows: NDArray[np.uint64], data: NDArray[np.uint8], length: int, ids: NDArray[np.int32]) -> int:
+def look_up(rows: NDArray[np.uint64], data: NDArray[np.uint8], length: int, ids: NDArray[np.int32]) -> tuple[int, np.uint64]:
     key = memo_key(data, 0, length)
     row = find_row(rows, memo_hash(key), key, length)
-    return copy_ids(rows, row, ids, 0) if row >= 0 else -1
+    return (copy_ids(rows, row, ids, 0), row_flags(rows, row)) if row >= 0 else (-1, np.uint64(0))
+
+
+@njit
+def look_up_exactly(rows: NDArray[np.uint64], data: NDArray[np.uint8], length: int, ids: NDArray[np.int32]) -> int:
+    key = memo_key(data, 0, length)
+    row = find_row(rows, memo_hash(key), key, length)
+    return copy_ids_only(rows, row, ids, 0) if row >= 0 else -1
+
+
+@njit
+def look_up_ahead(
+    rows: NDArray[np.uint64], data: NDArray[np.uint8], length: int, flags: np.uint64, ids: NDArray[np.int32]
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """As a piece, and as its only part."""
+    sought = np.empty((1, SOUGHT_COLUMNS), np.uint64)
+    ends = np.full(1, length)
+    seek_pieces(data, np.zeros(1, np.int64), ends, 0, rows, sought)
+    piece = copy_known(sought, 0, 1, rows, np.uint64(1), flags, ids, 0)
+    seek_parts(data, 0, ends, 1, 0, rows, sought)
+    return piece, copy_known(sought, 0, 1, rows, np.uint64(1), flags, ids, 0)
 
 
 @njit
@@ -79,8 +143,18 @@ def test_memo(entries: list[tuple[bytes, list[int]]], data: Any) -> None:
     ids = np.empty(2 * MEMO_IDS, np.int32)
 
     def found(text: bytes) -> list[int] | None:
-        count = look_up(rows, np.frombuffer(text + b"\xff" * MEMO_BYTES, np.uint8), len(text), ids)
-        return None if count < 0 else ids[:count].tolist()
+        data = np.frombuffer(text + b"\xff" * MEMO_BYTES, np.uint8)
+        count, flags = look_up(rows, data, len(text), ids)
+        result = None if count < 0 else ids[:count].tolist()
+        assert flags == (0 if result is None else 3)
+        # The other ways to the same.
+        ids[:] = -1
+        assert look_up_exactly(rows, data, len(text), ids) == count
+        assert (ids[: max(count, 0)].tolist() or None) == (result or None) and set(ids[max(count, 0) :].tolist()) == {-1}
+        assert look_up_ahead(rows, data, len(text), np.uint64(0), ids) == ((0, 0), (0, 0))
+        assert look_up_ahead(rows, data, len(text), np.uint64(1), ids) == (((0, 0),) * 2 if result is None else ((1, count),) * 2)
+        assert result is None or ids[:count].tolist() == result
+        return result
 
     for text, becomes in entries:
         if found(text) is not None:
