@@ -199,14 +199,19 @@ def _character(data: NDArray[np.uint8], i: int) -> tuple[np.uint64, int]:
 @inner
 def _pair_place(first: np.uint64, second: np.uint64, pairs: NDArray[np.uint64]) -> np.uint64:
     """The number of the bit of `pairs` that is for two neighbouring characters."""
-    return (((first << np.uint64(32) | second) * _MIX) >> np.uint64(32)) & np.uint64(64 * len(pairs) - 1)
+    return _place((first << np.uint64(32) | second) * _MIX, pairs)
 
 
 @inner
 def _context_place(first: np.uint64, second: np.uint64, third: np.uint64, contexts: NDArray[np.uint64]) -> np.uint64:
     """The number of the bit of `contexts` that is for three neighbouring characters, or for two and what is in place of the third."""
-    mixed = ((first << np.uint64(32) | second) * _MIX ^ third) * _MIX_THIRD
-    return (mixed >> np.uint64(32)) & np.uint64(64 * len(contexts) - 1)
+    return _place(((first << np.uint64(32) | second) * _MIX ^ third) * _MIX_THIRD, contexts)
+
+
+@inner
+def _place(product: np.uint64, bits: NDArray[np.uint64]) -> np.uint64:
+    """The number of a bit, from the highest bits of a product: the lower ones do not depend on all bits of the factors."""
+    return (product >> np.uint64(32)) * np.uint64(64 * len(bits)) >> np.uint64(32)
 
 
 @compiled()
