@@ -55,6 +55,8 @@ def cut(
 @example([("\u3042\u3044\u4e00", 2, 2)], "\u3044\u3042\u3044\u4e00\u3042", 0)
 @example([("\u3042\u3044", 2, 0), ("\u4e00a", 0, 1)], "\u3042\u3044\u4e00a", 0)
 @example([("\0\u3042\u3044", 0, 0)], "\0\u3042\u3044", 0)
+@example([("\u3042\u3044\u4e00", 2, 0)], "\u3042\u3044\u4e00", 0)
+@example([("\u3042\u3044\u4e00", 0, 2)], "\u3042\u3044\u4e00", 0)
 @example([("\u3042\u3044\u4e00", 2, 0), ("\u3042\u3044\u4e00", 0, 2)], "a\u3042\u3044\u4e00a", 0)
 def test_no_token_reaches_over_a_cut(tokens: list[tuple[str, int, int]], text: str, most_bytes: int) -> None:
     """Tokens lose bytes at their ends, so that some begin and end within characters."""
@@ -169,6 +171,20 @@ def test_memo(entries: list[tuple[bytes, list[int]]], data: Any) -> None:
         for other in (text + b"\0", text[:-1], text[1:]):
             if 0 < len(other) <= MEMO_BYTES:
                 assert found(other) in (entered.get(other), None)
+
+
+def test_memo_of_texts_that_differ_behind_nuls() -> None:
+    rows, _ = Memos().take()
+    ids = np.empty(2 * MEMO_IDS, np.int32)
+    texts = [b"a" * begin + bytes(gap) + last for begin in (0, 8, 16) for gap in (8, 15) for last in (b"", b"x", b"y")]
+    texts = [text for text in texts if 0 < len(text) <= MEMO_BYTES]
+    for number, text in enumerate(texts):
+        data = np.frombuffer(text + bytes(MEMO_BYTES), np.uint8)
+        assert look_up(rows, data, len(text), ids)[0] == -1
+        enter(rows, data, len(text), np.array([number], np.int32))
+    for number, text in enumerate(texts):
+        assert look_up(rows, np.frombuffer(text + bytes(MEMO_BYTES), np.uint8), len(text), ids)[0] == 1
+        assert ids[0] == number
 
 
 @pytest.mark.exhaustive
