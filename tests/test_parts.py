@@ -176,18 +176,23 @@ def test_memo(entries: list[tuple[bytes, list[int]]], data: Any) -> None:
 @pytest.mark.parametrize("gap", [8, 15])
 @pytest.mark.parametrize("begin", [0, 8, 16])
 def test_memo_of_texts_that_differ_behind_nuls(begin: int, gap: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where there are so few rows that each is looked at for every text."""
+    """Where there are so few rows, all of them full, that each is looked at for every text."""
     monkeypatch.setattr(memo, "_ROWS", 8)
     rows, _ = Memos().take()
     ids = np.empty(2 * MEMO_IDS, np.int32)
-    texts = [b"a" * begin + bytes(gap) + last for last in (b"", b"x", b"y")]
-    for number, text in enumerate(texts):
-        data = np.frombuffer(text + bytes(MEMO_BYTES), np.uint8)
-        assert look_up(rows, data, len(text), ids)[0] == -1
-        enter(rows, data, len(text), np.array([number], np.int32))
-    for number, text in enumerate(texts):
-        assert look_up(rows, np.frombuffer(text + bytes(MEMO_BYTES), np.uint8), len(text), ids)[0] == 1
-        assert ids[0] == number
+
+    def padded(text: bytes) -> NDArray[np.uint8]:
+        return np.frombuffer(text + bytes(MEMO_BYTES), np.uint8)
+
+    for number in range(200):
+        filler = b"%d" % number * (1 + number % 2 * 8)
+        enter(rows, padded(filler), len(filler), np.array([number], np.int32))
+    texts = [b"a" * begin + bytes(gap) + last for last in (b"x", b"y", b"")]
+    for text in texts:
+        assert look_up(rows, padded(text), len(text), ids)[0] == -1
+        enter(rows, padded(text), len(text), np.array([len(text)], np.int32))
+        assert look_up(rows, padded(text), len(text), ids)[0] == 1
+        assert ids[0] == len(text)
 
 
 @pytest.mark.exhaustive
