@@ -69,7 +69,6 @@ def tokenize_pieces(
     fuses: bool,
     neighbour_pairs: NDArray[np.uint64],
     bigrams: NDArray[np.uint64],
-    contexts: NDArray[np.uint64],
     memo: NDArray[np.uint64],
     apart: NDArray[np.uint64],
     max_tokens: int,
@@ -91,7 +90,7 @@ def tokenize_pieces(
         fallbacks: int32, shape (256,): the id that stands for a byte of an unknown character, -1 for none.
         unknown: the id of an unknown character, which is dropped in the end; -1: there is none, and such a character is passed over.
         fuses: whether unknown characters in a row are one.
-        neighbour_pairs, bigrams, contexts: see `Neighbours`.
+        neighbour_pairs, bigrams: see `Neighbours`.
         memo: what was met before; see `Memos`.
         apart: uint64, shape (slots,), slots a power of two: zeros to begin with, written; see `_are_apart`.
         max_tokens: the number of ids to keep of each text.
@@ -106,7 +105,6 @@ def tokenize_pieces(
     symbols = np.empty(longest, np.int32)
     links = np.empty((longest, 3), np.int32)
     heap = np.empty(HEAP_ROOM * longest + _FEW_SYMBOLS, np.int64)
-    rough_ends = np.empty(longest + 1, np.int64)
     part_ends = np.empty(longest + 1, np.int64)
     parts_sought = np.empty((longest + 1, SOUGHT_COLUMNS), np.uint64)
     pieces_sought = np.empty((_AHEAD, SOUGHT_COLUMNS), np.uint64)
@@ -140,7 +138,7 @@ def tokenize_pieces(
             if looks_up or whole_words:
                 done = _look_up(data, begin, end, words, units, node_tokens, whole_words, ids, at)
             if done < 0 and searches and length > _SHORT_BYTES:
-                parts = cut_into_parts(data, begin, end, neighbour_pairs, bigrams, contexts, MEMO_BYTES, rough_ends, part_ends)
+                parts = cut_into_parts(data, begin, end, neighbour_pairs, bigrams, part_ends)
                 if parts > 1:
                     # Of parts that are no pieces a token is not made because it is there.
                     added = _PART if whole_words else 0

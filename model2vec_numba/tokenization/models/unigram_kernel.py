@@ -53,7 +53,6 @@ def tokenize_pieces(
     scores: NDArray[np.float64],
     pairs: NDArray[np.uint64],
     bigrams: NDArray[np.uint64],
-    contexts: NDArray[np.uint64],
     most_bytes: int,
     unknown_score: float,
     unknown: int,
@@ -70,7 +69,7 @@ def tokenize_pieces(
             `FALLBACK` is written for texts that must go to the library.
         units, node_ids: see `ByteTrie`.
         scores: float64, shape (nodes,): the score of the token that ends at a node.
-        pairs, bigrams, contexts: see `Neighbours`: every path has an end between characters that are none.
+        pairs, bigrams: see `Neighbours`: every path has an end between characters that are none.
         most_bytes: longer pieces are not to be cut.
         unknown_score: the score of a character that is unknown.
         unknown: the id of unknown characters, which is dropped; `NO_ID` if there is none.
@@ -87,7 +86,6 @@ def tokenize_pieces(
     best = np.empty(longest + 1, np.float64)
     best_begin = np.empty(longest + 1, np.int64)
     best_node = np.empty(longest + 1, np.int64)
-    rough_ends = np.empty(longest + 1, np.int64)
     part_ends = np.empty(longest + 1, np.int64)
     parts_sought = np.empty((longest + 1, SOUGHT_COLUMNS), np.uint64)
     pieces_sought = np.empty((_AHEAD, SOUGHT_COLUMNS), np.uint64)
@@ -110,7 +108,7 @@ def tokenize_pieces(
             parts = 1
             part_ends[0] = end
             if MEMO_BYTES < end - begin <= most_bytes:
-                parts = cut_into_parts(data, begin, end, pairs, bigrams, contexts, MEMO_BYTES, rough_ends, part_ends)
+                parts = cut_into_parts(data, begin, end, pairs, bigrams, part_ends)
                 seek_parts(data, begin, part_ends, parts, 0, memo, parts_sought)
             part = 0
             while part < parts:
