@@ -18,10 +18,10 @@ from model2vec_numba.compiled import inner, inner_always
 from model2vec_numba.words import load_word, prefetch, word_mask, word_masks
 
 __all__ = [
-    "ANY_FLAGS",
     "MEMO_BYTES",
     "MEMO_IDS",
     "MOST_MEMO_ID",
+    "NO_FLAGS",
     "SOUGHT_COLUMNS",
     "SOUGHT_HASH",
     "Memos",
@@ -37,6 +37,7 @@ __all__ = [
     "row_flags",
     "seek_parts",
     "seek_pieces",
+    "word_key",
 ]
 
 MEMO_BYTES = 32
@@ -63,8 +64,7 @@ _ID_BITS = 21
 # What is kept of a text between asking for its row and looking there; see `seek_parts`.
 SOUGHT_COLUMNS = 6
 SOUGHT_HASH, _SOUGHT_LENGTH = 4, 5
-# The mask of `copy_known` for whatever flags there are.
-ANY_FLAGS = np.uint64(0)
+NO_FLAGS = np.uint64(0)
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _MIX_SECOND = np.uint64(0xC2B2AE3D27D4EB4F)
@@ -114,6 +114,12 @@ def memo_key(data: NDArray[np.uint8], begin: int, length: int) -> tuple[np.uint6
         three = load_word(data, begin + 16) & word_mask(length - 16)
         four = load_word(data, begin + 24) & word_mask(max(length - 24, 0))
     return load_word(data, begin) & first, load_word(data, begin + 8) & second, three, four
+
+
+@inner_always
+def word_key(head: np.uint64, tail: np.uint64) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64]:
+    """The same for a text of at most 16 bytes that is two words already."""
+    return head, tail, np.uint64(0), np.uint64(0)
 
 
 @inner_always
@@ -204,7 +210,7 @@ def copy_known(
 
 @inner_always
 def prefetch_row(memo: NDArray[np.uint64], hashed: np.uint64, key: tuple[np.uint64, np.uint64, np.uint64, np.uint64]) -> None:
-    """Ask for the first of a text's rows to be at hand."""
+    """Ask for the first of a text's rows to be at hand. To wait for one that is not there takes 100 ns."""
     narrow, wide = _narrow_row(memo, hashed), _wide_row(memo, hashed)
     prefetch(memo, np.int64(narrow if _fits_narrow(key) else wide))
 

@@ -19,10 +19,10 @@ from model2vec_numba.compiled import compiled, inner, inner_always
 from model2vec_numba.threads import claim
 from model2vec_numba.tokenization.added_tokens import holds_pattern, pattern_at
 from model2vec_numba.tokenization.code_points import CANNOT_VOUCH, DROP, ISOLATE, LONG_WORD, NONSTARTER, SPACE, UNLEARNT, decode
-from model2vec_numba.tokenization.memo import copy_ids_only, find_row, memo_hash, prefetch_row, remember
+from model2vec_numba.tokenization.memo import NO_FLAGS, copy_ids_only, find_row, memo_hash, prefetch_row, remember, word_key
 from model2vec_numba.tokenization.pages import ask_for_page
 from model2vec_numba.tokenization.stages import DONE, FALLBACK
-from model2vec_numba.tokenization.wordpiece_vocabulary import ABSENT, CONTINUING, INITIAL, find_child, find_word, find_word_from
+from model2vec_numba.tokenization.wordpiece_vocabulary import ABSENT, CONTINUING, INITIAL, find_child, find_hashed_word, find_word, prefetch_word
 from model2vec_numba.words import (
     BLOCK,
     alnum_length,
@@ -30,7 +30,6 @@ from model2vec_numba.words import (
     count_ones,
     load_word,
     lowercase_word,
-    prefetch,
     store_word,
     trailing_zeros,
     word_mask,
@@ -308,14 +307,14 @@ def _look_up(
             if (head | tail) & _ASCII == 0:
                 if lowercases:
                     head, tail = lowercase_word(head), lowercase_word(tail)
-                hashed = _hash(head, tail)
-                prefetch(words, np.int64(hashed & np.uint64(len(words) - 1)) * words.shape[1])
+                hashed = memo_hash(word_key(head, tail))
+                prefetch_word(words, hashed)
                 heads[run], tails[run], hashes[run], tokens[run] = head, tail, hashed, ABSENT
     for run in range(runs):
         if tokens[run] == ABSENT:
-            tokens[run] = find_word_from(words, hashes[run] & np.uint64(len(words) - 1), heads[run], tails[run])
+            tokens[run] = find_hashed_word(words, hashes[run], heads[run], tails[run])
             if tokens[run] == ABSENT:
-                prefetch_row(memo, hashes[run], _key(heads[run], tails[run]))
+                prefetch_row(memo, hashes[run], word_key(heads[run], tails[run]))
 
 
 @inner_always
@@ -475,9 +474,10 @@ def _emit_short_word(
     at: int,
 ) -> int:
     """The same for a word of at most 16 bytes in two registers; `word` is room for it."""
-    token = find_word(words, head, tail)
+    hashed = memo_hash(word_key(head, tail))
+    token = find_hashed_word(words, hashed, head, tail)
     if token == ABSENT:
-        return _cut_short_word(head, tail, length, _hash(head, tail), trie, unknown, memo, word, ids, at)
+        return _cut_short_word(head, tail, length, hashed, trie, unknown, memo, word, ids, at)
     if token != unknown:
         ids[at] = token
         at += 1
@@ -497,8 +497,8 @@ def _cut_short_word(
     ids: NDArray[np.int32],
     at: int,
 ) -> int:
-    """The same for such a word that the vocabulary does not have whole; `hashed` is its `_hash`."""
-    key = _key(head, tail)
+    """The same for such a word that the vocabulary does not have whole; `hashed` is its `memo_hash`."""
+    key = word_key(head, tail)
     row = find_row(memo, hashed, key, length)
     if row >= 0:
         # Not more than that: what stands behind may be another thread's.
@@ -506,20 +506,8 @@ def _cut_short_word(
     store_word(word, 0, head)
     store_word(word, 8, tail)
     end = emit_pieces(word, length, trie, unknown, ids, at)
-    remember(memo, hashed, key, length, np.uint64(0), ids, at, end)
+    remember(memo, hashed, key, length, NO_FLAGS, ids, at, end)
     return end
-
-
-@inner
-def _key(head: np.uint64, tail: np.uint64) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64]:
-    """That of a word of at most 16 bytes in the memo."""
-    return head, tail, np.uint64(0), np.uint64(0)
-
-
-@inner
-def _hash(head: np.uint64, tail: np.uint64) -> np.uint64:
-    """Where to look for a word, in the memo and, as `first_slot` does, among the words."""
-    return memo_hash(_key(head, tail))
 
 
 @inner

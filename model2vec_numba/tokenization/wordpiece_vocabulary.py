@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from model2vec_numba.compiled import compiled, inner
 from model2vec_numba.text import TextBatch
-from model2vec_numba.tokenization.memo import memo_hash
-from model2vec_numba.words import load_word, word_mask
+from model2vec_numba.tokenization.memo import memo_hash, word_key
+from model2vec_numba.words import load_word, prefetch, word_mask
 
 __all__ = [
     "ABSENT",
@@ -19,10 +19,11 @@ __all__ = [
     "WordPieceVocabulary",
     "build_vocabulary",
     "find_child",
+    "find_hashed_word",
     "find_word",
-    "find_word_from",
     "first_slot",
     "next_slot",
+    "prefetch_word",
     "slots_for",
 ]
 
@@ -90,7 +91,7 @@ def slots_for(entries: int) -> int:
 def first_slot(first: np.uint64, rest: np.uint64, slots: int) -> np.uint64:
     """Where in a table of `slots` rows, a power of two, to look first for a key of two words."""
     # Unsigned, here and below: numba then spares the look whether an index counts from the end.
-    return memo_hash((first, rest, np.uint64(0), np.uint64(0))) & np.uint64(slots - 1)
+    return memo_hash(word_key(first, rest)) & np.uint64(slots - 1)
 
 
 @inner
@@ -102,12 +103,19 @@ def next_slot(slot: np.uint64, slots: int) -> np.uint64:
 @inner
 def find_word(words: NDArray[np.uint64], first: np.uint64, rest: np.uint64) -> int:
     """The id of the token whose bytes, padded with NULs, are these two words; `ABSENT` if there is none."""
-    return find_word_from(words, first_slot(first, rest, len(words)), first, rest)
+    return find_hashed_word(words, memo_hash(word_key(first, rest)), first, rest)
 
 
 @inner
-def find_word_from(words: NDArray[np.uint64], slot: np.uint64, first: np.uint64, rest: np.uint64) -> int:
-    """The same, where `first_slot` is known."""
+def prefetch_word(words: NDArray[np.uint64], hashed: np.uint64) -> None:
+    """Ask for the row in which `find_hashed_word` looks first to be at hand."""
+    prefetch(words, np.int64(hashed & np.uint64(len(words) - 1)) * words.shape[1])
+
+
+@inner
+def find_hashed_word(words: NDArray[np.uint64], hashed: np.uint64, first: np.uint64, rest: np.uint64) -> int:
+    """What `find_word` does, where `memo_hash` is known."""
+    slot = hashed & np.uint64(len(words) - 1)
     # Most are found at once, with one branch. What is looked for is never all NULs, as an empty slot is.
     while (words[slot, 0] ^ first) | (words[slot, 1] ^ rest) != 0:
         if words[slot, 2] == 0:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from model2vec_numba.compiled import compiled, inner
 from model2vec_numba.tokenization.memo import (
-    ANY_FLAGS,
     MEMO_BYTES,
+    NO_FLAGS,
     SOUGHT_COLUMNS,
     SOUGHT_HASH,
     copy_ids,
@@ -117,7 +117,7 @@ def tokenize_pieces(
             if piece >= sought_to:
                 sought_from, sought_to = piece, seek_pieces(data, begins, ends, piece, memo, pieces_sought)
             first_unknown, last_sought = piece - sought_from, min(sought_to, offsets[text + 1]) - sought_from
-            first_unknown, at = copy_known(pieces_sought, first_unknown, last_sought, memo, ANY_FLAGS, ANY_FLAGS, ids, at)
+            first_unknown, at = copy_known(pieces_sought, first_unknown, last_sought, memo, NO_FLAGS, NO_FLAGS, ids, at)
             piece = sought_from + first_unknown
             if first_unknown == last_sought:
                 continue
@@ -134,7 +134,7 @@ def tokenize_pieces(
             before = at
             done = -1
             parts = 1
-            flags = np.uint64(0)
+            flags = NO_FLAGS
             if looks_up or whole_words:
                 done = _look_up(data, begin, end, words, units, node_tokens, whole_words, ids, at)
             if done < 0 and searches and length > _SHORT_BYTES:
@@ -146,7 +146,7 @@ def tokenize_pieces(
                     done = at
                     part = 0
                     while part < parts:
-                        part, done = copy_known(parts_sought, part, parts, memo, _MERGED, ANY_FLAGS, ids, done)
+                        part, done = copy_known(parts_sought, part, parts, memo, _MERGED, NO_FLAGS, ids, done)
                         if part == parts:
                             break
                         i = part_ends[part - 1] if part > 0 else begin
@@ -170,7 +170,7 @@ def tokenize_pieces(
                                 break
                             done = _without(unknown, ids, first, done)
                             if j - i <= MEMO_BYTES:
-                                remember(memo, part_hash, part_key, j - i + added, np.uint64(0), ids, first, done)
+                                remember(memo, part_hash, part_key, j - i + added, NO_FLAGS, ids, first, done)
                         part += 1
             if done < 0:
                 # Of unknown characters in a row more than one part may hold some.

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from model2vec_numba.compiled import compiled, inner
 from model2vec_numba.tokenization.memo import (
-    ANY_FLAGS,
     MEMO_BYTES,
+    NO_FLAGS,
     SOUGHT_COLUMNS,
     SOUGHT_HASH,
     copy_ids,
@@ -98,7 +98,7 @@ def tokenize_pieces(
             if piece >= sought_to:
                 sought_from, sought_to = piece, seek_pieces(data, begins, ends, piece, memo, pieces_sought)
             first_unknown, last_sought = piece - sought_from, min(sought_to, offsets[text + 1]) - sought_from
-            first_unknown, at = copy_known(pieces_sought, first_unknown, last_sought, memo, ANY_FLAGS, ANY_FLAGS, ids, at)
+            first_unknown, at = copy_known(pieces_sought, first_unknown, last_sought, memo, NO_FLAGS, NO_FLAGS, ids, at)
             piece = sought_from + first_unknown
             if first_unknown == last_sought:
                 continue
@@ -140,7 +140,7 @@ def tokenize_pieces(
                         break
                     clear = margin > _LEAST_MARGIN * length and not risky
                     if is_short:
-                        remember(memo, hashed, key, length, _CLEAR if clear else np.uint64(0), ids, before, at)
+                        remember(memo, hashed, key, length, _CLEAR if clear else NO_FLAGS, ids, before, at)
                 part += 1
                 if parts > 1 and not clear:
                     # With what stands before it, or with unknown neighbours in the next part, it might be something else. That is rare: in
