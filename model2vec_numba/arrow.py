@@ -204,11 +204,13 @@ def _codes(array: pa.Array) -> NDArray[np.int64]:
 
 def _portions(chunks: list[pa.Array], max_chars: int | None, limits: BatchLimits, advance: Callable[[int], object], first: int) -> Iterator[Portion]:
     """The texts of arrays of strings, in portions that each lie within a block of one array; `first` is the number of the first row."""
+    behind = sum(map(len, chunks))
     for chunk in chunks:
         for begin in range(0, len(chunk), _BLOCK):
             block = chunk.slice(begin, _BLOCK)
+            behind -= len(block)
             _validate(block, f"rows {first} to {first + len(block) - 1}")
-            for portion in column_portions(*_parts(block), max_chars, limits):
+            for portion in column_portions(*_parts(block), max_chars, limits, behind):
                 yield portion
                 advance(len(portion))
             first += len(block)

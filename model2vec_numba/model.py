@@ -42,13 +42,8 @@ DEFAULT_MAX_LENGTH = 512
 _BUNDLED = "bundled"
 _BATCH_SIZE = 1024
 
-# What threads share out they take in batches. So many to a thread leave none without work for long; but a batch of fewer texts or bytes is not
-# worth a turn, which takes 50 us. The vectors of a batch fill two huge pages: two threads that are the first to write to one both clear all of
-# its 2 MB, and with batches of half a page two threads were 1.65 times as fast as one, not 1.9 times.
-_BATCHES_PER_THREAD = 4
-_FEWEST_TEXTS = 512
-_FEWEST_BYTES = 1 << 19
-_VECTORS_BYTES = 1 << 22
+# The most texts of a batch that threads share out: so many empty ones are worth a turn, which takes 50 us.
+_SHARED_TEXTS = 1 << 14
 # All threads work on a longer text together, if the tokeniser can.
 _LARGE_BYTES = 1 << 20
 
@@ -335,7 +330,7 @@ class StaticModel:
         max_tokens, max_chars = self._limits(self._length(max_length))
         out = np.empty((len(texts), self.dim), np.float32)
         with threads_of_call(num_threads), _progress(len(texts), show_progress_bar) as advance:
-            taken = portions(texts, max_chars, _shared_limits(batch_size, out))
+            taken = portions(texts, max_chars, _shared_limits(batch_size))
             self._encode_portions(_advancing(taken, advance), max_tokens, normalize, out)
         return out
 
@@ -390,7 +385,7 @@ class StaticModel:
             self._encode_portions(texts, max_tokens, normalize, rows)
 
         with _progress(len(column), show_progress_bar) as advance:
-            column.encode(encode, max_chars, _shared_limits(_checked_batch_size(batch_size), out), advance, out)
+            column.encode(encode, max_chars, _shared_limits(_checked_batch_size(batch_size)), advance, out)
         return out
 
     def _encode_portions(self, texts: Iterator[Portion], max_tokens: int | None, normalize: bool | None, out: NDArray[Any]) -> None:
@@ -697,13 +692,12 @@ def _checked_batch_size(value: int) -> int:
     return checked_count(value, "batch_size", "an integer of 1 or more")
 
 
-def _shared_limits(batch_size: int, out: NDArray[Any]) -> BatchLimits:
-    """The limits of the batches that make up the rows of `out`, shape (texts, dim), for threads to share out, if there are several."""
+def _shared_limits(batch_size: int) -> BatchLimits:
+    """The limits of batches for threads to share out, if there are several."""
     threads = get_num_threads()
     if threads == 1:
         return BatchLimits(batch_size)
-    share = -(-len(out) // (_BATCHES_PER_THREAD * threads))
-    return BatchLimits(max(_FEWEST_TEXTS, min(share, max(batch_size, _VECTORS_BYTES // (out.shape[1] * out.itemsize)))), _FEWEST_BYTES)
+    return BatchLimits(max(batch_size, _SHARED_TEXTS), threads=threads)
 
 
 def _with_rows(texts: Iterator[Portion], out: NDArray[Any]) -> Iterator[tuple[Portion, NDArray[Any]]]:

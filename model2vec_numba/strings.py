@@ -19,7 +19,7 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from model2vec_numba.compiled import compiled, inner
-from model2vec_numba.words import LANES, characters_from, narrow_characters, store_word, trailing_zeros
+from model2vec_numba.words import LANES, characters_from, narrow_characters, prefetch_bytes, store_word, trailing_zeros
 
 __all__ = ["SLACK", "find_other", "most_utf8", "write_utf8"]
 
@@ -30,15 +30,23 @@ SLACK = LANES
 _NO_STRING = -1
 _ASCII = 0
 
+# So many strings ahead are asked for where the GIL is held, and others wait for it: of strings that have left the cache that took half the time.
+# To ask for their characters, too, before `write_utf8` copies them, gained nothing.
+_AHEAD = 16
+# A string begins anywhere in a cache line; what is said of it is within its first bytes.
+_HEADER_BYTES = 48
+
 
 @compiled(gil=True)
 def find_other(strings: int, first: int, last: int) -> int:
     """The position of the first of the elements ``first`` to ``last - 1`` of a list, as far as it has them, that is no string; or -1.
 
-    `strings` is the address of the list, which other threads may change at any other time. Of strings that have left the cache the interpreter
-    sees the types in 80 ns each, one after the other; here several are waited for at a time.
+    `strings` is the address of the list, which other threads may change at any other time. The interpreter itself would take 80 ns for each
+    string that has left the cache, one after the other.
     """
-    for i in range(first, min(last, _length(strings))):
+    last = min(last, _length(strings))
+    for i in range(first, last):
+        _prefetch_element(strings, min(i + _AHEAD, last - 1))
         _, _, width = _element(strings, i)
         if width == _NO_STRING:
             return i
@@ -60,6 +68,7 @@ def most_utf8(strings: int, max_chars: int, sizes: NDArray[np.int64]) -> int:
         The position of the first element that is no string, or -1.
     """
     for i in range(len(sizes)):
+        _prefetch_element(strings, min(i + _AHEAD, len(sizes) - 1))
         _, length, width = _element(strings, i)
         if width == _NO_STRING:
             return i
@@ -130,6 +139,21 @@ def _element(_typing_context: Any, strings: Any, index: Any) -> Any:
         return context.make_tuple(builder, signature.return_type, [builder.load(part) for part in parts])
 
     return result(types.int64, types.int64), generate
+
+
+@intrinsic
+def _prefetch_element(_typing_context: Any, strings: Any, index: Any) -> Any:
+    """Ask for what `_element` will read of an element that the list has. The GIL must be held, as there."""
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        api = context.get_python_api(builder)
+        element = api.list_getitem(builder.inttoptr(arguments[0], api.pyobj), arguments[1])
+        start = builder.bitcast(element, cgutils.voidptr_t)
+        for offset in (0, _HEADER_BYTES - 1):
+            prefetch_bytes(builder, builder.gep(start, [ir.IntType(64)(offset)]), 1)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), generate
 
 
 @intrinsic

@@ -16,7 +16,16 @@ from helpers import batches
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from model2vec_numba.text import BatchLimits, TextBatch, check_sentences, flatten, flatten_one, portions
+from model2vec_numba import text as text_module
+from model2vec_numba.text import (
+    BatchLimits,
+    TextBatch,
+    check_sentences,
+    column_portions,
+    flatten,
+    flatten_one,
+    portions,
+)
 from model2vec_numba.words import BLOCK
 
 # Hypothesis's text has no surrogates; these characters make all lengths of UTF-8 likely.
@@ -69,6 +78,35 @@ def test_a_huge_batch_is_split() -> None:
     assert parts(found[-1])[-1] == (long * 10).encode()
     # What is cut off does not count.
     assert len(list(portions([long] * 20, 10, BatchLimits(1000)))) == 1
+
+
+@pytest.mark.parametrize("length", [0, 1, 10, 999, 5000])
+@pytest.mark.parametrize("threads", [2, 16])
+def test_the_last_batches_that_threads_share_out_are_small(threads: int, length: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever ends last keeps the others waiting for a small part of the work only."""
+    fewest, most = 1000, 20_000
+    monkeypatch.setattr(text_module, "_FEWEST_BYTES", fewest)
+    limits = BatchLimits(3000, most, threads)
+    sentences = ["x" * length] * 4000
+    data = np.frombuffer("".join(sentences).encode(), np.uint8)
+    offsets = np.arange(len(sentences) + 1, dtype=np.int64) * length
+    of_list = portions(sentences, None, limits)
+    # A column comes in blocks, and there may be more behind each.
+    of_column = [
+        portion
+        for begin in range(0, len(sentences), 1000)
+        for portion in column_portions(data, offsets[begin : begin + 1001], None, None, limits, len(sentences) - begin - 1000)
+    ]
+    for made in (list(of_list), of_column):
+        done = 0
+        for portion in made:
+            allowed = min(most, max(fewest, (len(sentences) - done) * length / (2 * threads)))
+            done += len(portion)
+            assert portion.size == length * len(portion)
+            assert portion.size <= allowed or len(portion) == 1
+            # One more would have been too many, or there was none in the block.
+            assert portion.size + length > allowed - 1 or done % 1000 == 0
+        assert done == len(sentences)
 
 
 # Around the numbers of characters that compiled code handles at a time.

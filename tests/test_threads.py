@@ -84,7 +84,8 @@ def test_settings() -> None:
 
 
 def test_number_of_a_call(default_model: StaticModel) -> None:
-    texts = ["It is cold today.", "", "The weather is chilly."] * 2000
+    # Enough for several batches.
+    texts = ["It is cold today.", "", "The weather is chilly."] * 20_000
     expected = default_model.encode(texts)
     for count in (1, 2, 100):
         np.testing.assert_array_equal(default_model.encode(texts, num_threads=count), expected)
