@@ -91,8 +91,9 @@ def write_utf8(strings: int, first: int, max_chars: int, data: NDArray[np.uint8]
     Returns:
         The positions of a string that holds a surrogate, which has no UTF-8 form, and of the first surrogate in it; or twice -1.
     """
-    at = 0
-    offsets[0] = 0
+    # As a literal, what is called with it would be compiled once more for that.
+    at = np.int64(0)
+    offsets[0] = at
     for i in range(len(offsets) - 1):
         address, length, width = _element(strings, first + i)
         length = min(length, max_chars)

@@ -49,7 +49,7 @@ class Warmed(NamedTuple):
 
 
 def warmup() -> Warmed:
-    """Compile every kernel for every storage type, and keep the machine code on disk.
+    """Compile every kernel for every storage type, with weights and without, and keep the machine code on disk.
 
     Kernels that run in several threads are among them if this process has more than one, see NUMBA_NUM_THREADS; the command
     ``model2vec-numba warmup`` sees to that. Code is for the kind of processor that compiles it.
@@ -61,7 +61,8 @@ def warmup() -> Warmed:
     for name, tokenizer in _tokenizers().items():
         # The tokeniser's kernels know nothing of storage types, and those of pooling nothing of tokenizers.
         for dtype in _STORAGE if name == "wordpiece" else ["F32"]:
-            _use(_model(tokenizer, dtype))
+            for weights in [False, True] if name == "wordpiece" else [False]:
+                _use(_model(tokenizer, dtype, weights))
     new = counts.saved[saved:]
     if len(new) < counts.compiled - compiled:
         raise OSError(f"of {counts.compiled - compiled} kernels compiled, {len(new)} could be kept; NUMBA_CACHE_DIR names another folder")
@@ -116,9 +117,10 @@ def _tokenizers() -> dict[str, Tokenizer]:
         "word level, split": _tokenizer(models.WordLevel(words, unk_token="[UNK]"), None, pre_tokenizers.Split(" ", "removed")),
         "wordpiece, split": _tokenizer(wordpiece, None, pre_tokenizers.Sequence([pre_tokenizers.Digits(True), pre_tokenizers.Punctuation()])),
     }
-    made["wordpiece"].add_special_tokens(["[MASK]"])
-    # One that is looked for in the normalised text.
-    made["wordpiece"].add_tokens([AddedToken("Cold Day", normalized=True)])
+    # Added tokens are not looked for in the same way by all, and some in the normalised text.
+    for name in ("wordpiece", "unigram"):
+        made[name].add_special_tokens(["[MASK]"])
+        made[name].add_tokens([AddedToken("Cold Day", normalized=True)])
     return made
 
 
@@ -131,11 +133,15 @@ def _tokenizer(model: models.Model, normalizer: normalizers.Normalizer | None, p
     return tokenizer
 
 
-def _model(tokenizer: Tokenizer, dtype: str) -> StaticModel:
+def _model(tokenizer: Tokenizer, dtype: str, weights: bool) -> StaticModel:
     """A model of zeros, from the bytes of its files."""
-    shape = (tokenizer.get_vocab_size(), _DIM)
-    size = shape[0] * shape[1] * _STORAGE[dtype]
-    header = json.dumps({"embeddings": {"dtype": dtype, "shape": shape, "data_offsets": [0, size]}}).encode()
+    tokens = tokenizer.get_vocab_size()
+    size = tokens * _DIM * _STORAGE[dtype]
+    tensors = {"embeddings": {"dtype": dtype, "shape": [tokens, _DIM], "data_offsets": [0, size]}}
+    if weights:
+        tensors["weights"] = {"dtype": "F32", "shape": [tokens], "data_offsets": [size, size + tokens * _STORAGE["F32"]]}
+        size += tokens * _STORAGE["F32"]
+    header = json.dumps(tensors).encode()
     return StaticModel.from_bytes(tokenizer.to_str().encode(), len(header).to_bytes(8, "little") + header + bytes(size), b"{}")
 
 

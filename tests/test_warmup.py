@@ -66,11 +66,13 @@ def test_it_uses_every_kernel() -> None:
     """A kernel that it leaves out needs a tokenizer in `warmup._tokenizers`, or a call in `warmup._use`."""
     warmed = warmup.warmup()
     assert set(warmed.folders) == {*warmed.written, *warmed.found}
-    unused: set[str] = set()
-    for name in [name for name in sys.modules if name.startswith("model2vec_numba.")]:
-        kernels: list[Any] = [value for value in vars(sys.modules[name]).values() if isinstance(value, CPUDispatcher)]
-        unused |= {f"{name}.{kernel.py_func.__name__}" for kernel in kernels if isinstance(kernel._cache, KernelCache) and not kernel.signatures}
-    assert unused == set()
+    modules = [module for name, module in sys.modules.items() if name.startswith("model2vec_numba.")]
+    dispatchers: list[Any] = [value for module in modules for value in vars(module).values() if isinstance(value, CPUDispatcher)]
+    kernels = {kernel.py_func: kernel for kernel in dispatchers if isinstance(kernel._cache, KernelCache)}
+    assert len(kernels) > 20
+    # One that only another kernel calls is not used by itself where that comes from the cache.
+    called = {name for function, kernel in kernels.items() if kernel.signatures for name in function.__code__.co_names}
+    assert [function for function, kernel in kernels.items() if not kernel.signatures and function.__name__ not in called] == []
 
 
 def test_what_cannot_be_kept_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,5 +83,5 @@ def test_what_cannot_be_kept_is_an_error(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(warmup, "counts", counts)
     monkeypatch.setattr(warmup, "_use", compile_in_vain)
-    with pytest.raises(OSError, match=f"of {len(DTYPES) - 1 + len(warmup._tokenizers())} kernels compiled, 0 could be kept"):
+    with pytest.raises(OSError, match=f"of {2 * len(DTYPES) - 1 + len(warmup._tokenizers())} kernels compiled, 0 could be kept"):
         warmup.warmup()

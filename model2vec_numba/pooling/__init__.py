@@ -18,7 +18,7 @@ _PARALLEL_TOKENS = 2048
 
 def pool(table: EmbeddingTable, tokens: TokenBatch, normalize: bool, out: NDArray[np.float32]) -> None:
     """Write the vector of each text of `tokens` to its row of `out`, float32 of shape (len(tokens), dim)."""
-    arguments = (table.elements, table.weights, table.mapping, table.scale, tokens.ids, tokens.offsets, normalize)
+    arguments = (table.elements, table.factors, table.mapping, table.scale, tokens.ids, tokens.offsets, normalize)
     with threads(len(tokens.ids), _PARALLEL_TOKENS) as count:
         if count == 1:
             pool_texts(*arguments, 0, len(tokens), len(tokens.ids), out)
@@ -30,5 +30,5 @@ def pool(table: EmbeddingTable, tokens: TokenBatch, normalize: bool, out: NDArra
 def rows(table: EmbeddingTable, ids: NDArray[np.int32]) -> NDArray[np.float32]:
     """The weighted row of each of `ids`, float32 of shape (ids, dim)."""
     out = np.empty((len(ids), table.dim), np.float32)
-    gather_rows(table.elements, table.weights, table.mapping, table.scale, ids, out)
+    gather_rows(table.elements, table.factors, table.mapping, table.scale, ids, out)
     return out

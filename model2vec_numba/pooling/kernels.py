@@ -63,7 +63,7 @@ def _sum_dtype(matrix, factors):  # type: ignore[no-untyped-def]
 @compiled()
 def pool_texts(
     matrix: NDArray[Any],
-    weights: NDArray[np.float32],
+    weights: NDArray[np.float32] | None,
     mapping: NDArray[np.int32],
     scale: float,
     ids: NDArray[np.int32],
@@ -76,14 +76,13 @@ def pool_texts(
 ) -> None:
     """Write the vectors of texts ``first`` to ``last - 1`` to their rows of `out`, float32 of shape (texts, dim).
 
-    A vector is the mean over the tokens of ``scale * weights[id] * matrix[mapping[id]]`` (empty `weights` and `mapping` stand for ones and the
+    A vector is the mean over the tokens of ``scale * weights[id] * matrix[mapping[id]]`` (no `weights` stand for ones, an empty `mapping` for the
     identity; `scale` is positive), divided by its L2 norm if `normalize`. No tokens, or a zero mean, give zeros. Texts of more than `longest`
     tokens are passed over.
     """
     dim = matrix.shape[1]
     around = _columns_around(matrix)
-    block = np.empty(around[0] + dim + around[1], sum_dtype(matrix, None))[around[0] : around[0] + dim]
-    weighted_block = np.empty(around[0] + dim + around[1], sum_dtype(matrix, weights))[around[0] : around[0] + dim]
+    block = np.empty(around[0] + dim + around[1], sum_dtype(matrix, weights))[around[0] : around[0] + dim]
     part = np.empty(dim, np.float64)
     total = np.empty(dim, np.float64)
     rows = np.empty(BLOCK, np.int64)
@@ -93,7 +92,7 @@ def pool_texts(
         begin, end = offsets[text], offsets[text + 1]
         if end - begin > longest:
             continue
-        if 0 < end - begin <= BLOCK and len(weights) == 0 and dim >= _FEW_DIMENSIONS:
+        if weights is None and 0 < end - begin <= BLOCK and dim >= _FEW_DIMENSIONS:
             # Most texts are one block, which needs no total.
             _find_rows(ids, begin, end - begin, mapping, rows, ahead)
             _sum_rows(matrix, rows, ahead, end - begin, None, around, block)
@@ -101,7 +100,7 @@ def pool_texts(
             continue
         total[:] = 0
         for at in range(begin, end, PART):
-            _sum_part(matrix, weights, mapping, ids, at, min(at + PART, end), around, block, weighted_block, rows, ahead, factors, part)
+            _sum_part(matrix, weights, mapping, ids, at, min(at + PART, end), around, block, rows, ahead, factors, part)
             for d in range(dim):
                 total[d] += part[d]
         _finish(total, end - begin, normalize, scale, out[text])
@@ -110,7 +109,7 @@ def pool_texts(
 @compiled()
 def sum_part(
     matrix: NDArray[Any],
-    weights: NDArray[np.float32],
+    weights: NDArray[np.float32] | None,
     mapping: NDArray[np.int32],
     ids: NDArray[np.int32],
     begin: int,
@@ -120,25 +119,23 @@ def sum_part(
     """Write the sum of the rows of ``ids[begin:end]``, at most `PART`, to `part`, float64 of shape (dim,)."""
     dim = matrix.shape[1]
     around = _columns_around(matrix)
-    block = np.empty(around[0] + dim + around[1], sum_dtype(matrix, None))[around[0] : around[0] + dim]
-    weighted_block = np.empty(around[0] + dim + around[1], sum_dtype(matrix, weights))[around[0] : around[0] + dim]
+    block = np.empty(around[0] + dim + around[1], sum_dtype(matrix, weights))[around[0] : around[0] + dim]
     rows = np.empty(BLOCK, np.int64)
     ahead = np.empty(BLOCK, np.int64)
     factors = np.empty(BLOCK, np.float32)
-    _sum_part(matrix, weights, mapping, ids, begin, end, around, block, weighted_block, rows, ahead, factors, part)
+    _sum_part(matrix, weights, mapping, ids, begin, end, around, block, rows, ahead, factors, part)
 
 
 @inner
 def _sum_part(
     matrix: NDArray[Any],
-    weights: NDArray[np.float32],
+    weights: NDArray[np.float32] | None,
     mapping: NDArray[np.int32],
     ids: NDArray[np.int32],
     begin: int,
     end: int,
     around: tuple[int, int],
     block: NDArray[Any],
-    weighted_block: NDArray[Any],
     rows: NDArray[np.int64],
     ahead: NDArray[np.int64],
     factors: NDArray[np.float32],
@@ -150,17 +147,22 @@ def _sum_part(
         count = min(BLOCK, end - at)
         _find_rows(ids, at, count, mapping, rows, ahead)
         for k in range(count):
-            factors[k] = weights[ids[at + k]] if len(weights) else np.float32(1)
+            factors[k] = _weight(weights, ids[at + k])
         if len(part) < _FEW_DIMENSIONS:
             _add_exactly(matrix, rows, count, factors, part)
-        elif len(weights):
-            _sum_rows(matrix, rows, ahead, count, factors, around, weighted_block)
-            for d in range(len(part)):
-                part[d] += weighted_block[d]
-        else:
+            continue
+        if weights is None:
             _sum_rows(matrix, rows, ahead, count, None, around, block)
-            for d in range(len(part)):
-                part[d] += block[d]
+        else:
+            _sum_rows(matrix, rows, ahead, count, factors, around, block)
+        for d in range(len(part)):
+            part[d] += block[d]
+
+
+@inner
+def _weight(weights: NDArray[np.float32] | None, token: int) -> np.float32:
+    """The factor of a token's row."""
+    return np.float32(1) if weights is None else weights[token]
 
 
 @inner
@@ -260,7 +262,7 @@ def _finish(total: NDArray[Any], count: int, normalize: bool, scale: float, vect
 @compiled(parallel=True)
 def pool_parallel(
     matrix: NDArray[Any],
-    weights: NDArray[np.float32],
+    weights: NDArray[np.float32] | None,
     mapping: NDArray[np.int32],
     scale: float,
     ids: NDArray[np.int32],
@@ -301,7 +303,7 @@ def pool_parallel(
 @compiled()
 def gather_rows(
     matrix: NDArray[Any],
-    weights: NDArray[np.float32],
+    weights: NDArray[np.float32] | None,
     mapping: NDArray[np.int32],
     scale: float,
     ids: NDArray[np.int32],
@@ -311,6 +313,6 @@ def gather_rows(
     for at in range(len(ids)):
         token = ids[at]
         row = matrix[mapping[token] if len(mapping) else token]
-        factor = np.float32(scale) * (weights[token] if len(weights) else np.float32(1))
+        factor = np.float32(scale) * _weight(weights, token)
         for d in range(out.shape[1]):
             out[at, d] = factor * widen(row[d])

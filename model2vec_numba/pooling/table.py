@@ -30,6 +30,7 @@ class EmbeddingTable:
         mapping: int32, likewise, or empty when token ``t`` has row ``t``.
         scale: positive, what every token weighs besides, such as the unit of int8 values; 1 where there are weights.
         elements: the matrix as the kernels read it: the same memory, half precision and bfloat16 as integers of two kinds.
+        factors: the weights as the kernels take them: ``None`` when all tokens weigh the same.
         dim: the number of dimensions of a vector.
     """
 
@@ -39,6 +40,7 @@ class EmbeddingTable:
     mapping: NDArray[np.int32]
     scale: float = 1.0
     elements: NDArray[Any] = field(init=False)
+    factors: NDArray[np.float32] | None = field(init=False)
     dim: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -58,6 +60,8 @@ class EmbeddingTable:
             array.flags.writeable = False
             object.__setattr__(self, name, array)
         object.__setattr__(self, "elements", self.matrix.view(_KERNEL_DTYPES.get(self.dtype, self.matrix.dtype)))
+        # Kernels are compiled for weights or for none, not for both.
+        object.__setattr__(self, "factors", self.weights if len(self.weights) else None)
         object.__setattr__(self, "dim", int(self.matrix.shape[1]))
 
     @property

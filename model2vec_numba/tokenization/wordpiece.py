@@ -233,8 +233,9 @@ def _cut_runs(
         The number of runs, where those after them begin, and whether this is right. If it is not, for there is a control character or what
         may be an added token, there is one run, the whole text.
     """
-    found_begins = 0
-    found_ends = 0
+    # As literals, what is called with them would be compiled once more for that.
+    found_begins = np.int64(0)
+    found_ends = np.int64(0)
     after_solid = np.uint64(0)
     after_mark = np.uint64(0)
     i = begin
