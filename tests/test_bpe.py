@@ -17,6 +17,7 @@ import pytest
 from helpers import EDGE_TEXTS
 from hypothesis import given
 from hypothesis import strategies as st
+from numba import njit
 from numpy.typing import NDArray
 from stage_cases import (
     LLAMA3,
@@ -200,6 +201,12 @@ def plain_merge(symbols: list[int], merges: dict[tuple[int, int], tuple[int, int
         symbols = [*symbols[:i], merges[symbols[i], symbols[i + 1]][1], *symbols[i + 2 :]]
 
 
+@njit  # type: ignore[untyped-decorator]
+def merge_plainly(symbols: NDArray[np.int32], count: int, pairs: NDArray[np.int64]) -> int:
+    """`merge_few`, which is for compiled code only."""
+    return merge_few(symbols, count, pairs, np.empty(count + 1, np.int64))
+
+
 @given(st.randoms(use_true_random=False), st.integers(0, 60), st.integers(0, 70))
 def test_merging(draw: random.Random, count: int, length: int) -> None:
     """The heap and the plain search against the definition."""
@@ -213,7 +220,7 @@ def test_merging(draw: random.Random, count: int, length: int) -> None:
     symbols = [model["vocab"][draw.choice("abc")] for _ in range(length)]
     expected = plain_merge(symbols, by_pair)
     few: NDArray[np.int32] = np.array([*symbols, 0], np.int32)
-    assert few[: merge_few(few, length, tables.pairs, np.empty(length + 1, np.int64))].tolist() == expected
+    assert few[: merge_plainly(few, length, tables.pairs)].tolist() == expected
     many: NDArray[np.int32] = np.array([*symbols, 0], np.int32)
     scratch = np.empty((length + 1, 3), np.int32), np.empty(HEAP_ROOM * (length + 1), np.int64)
     left, *last = merge_symbols(many, length, tables.pairs, *scratch)

@@ -15,10 +15,11 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
+from numba import njit
 from numba.core import config
 
 from model2vec_numba import cache
-from model2vec_numba.compiled import compiled
+from model2vec_numba.compiled import compiled, inner
 
 SOURCE = """
 from model2vec_numba.compiled import compiled
@@ -386,3 +387,20 @@ def test_where_nothing_can_be_written_it_says_so(
     assert "NUMBA_CACHE_DIR" in capsys.readouterr().err
     assert done() == (0, 1, 0)
     assert files(folder) == []
+
+
+def test_inner_functions_are_for_compiled_code() -> None:
+    """To call one from Python, which has no way in, does not end the process; compiled code calls it."""
+
+    @njit  # type: ignore[untyped-decorator]
+    def twice(word: int) -> int:
+        return doubled(word)
+
+    assert twice(21) == 42
+    with pytest.raises(TypeError, match="doubled is for compiled code only"):
+        doubled(21)
+
+
+@inner
+def doubled(word: int) -> int:
+    return 2 * word
