@@ -201,10 +201,17 @@ def plain_merge(symbols: list[int], merges: dict[tuple[int, int], tuple[int, int
         symbols = [*symbols[:i], merges[symbols[i], symbols[i + 1]][1], *symbols[i + 2 :]]
 
 
+# Both are for compiled code only.
+
+
 @njit  # type: ignore[untyped-decorator]
 def merge_plainly(symbols: NDArray[np.int32], count: int, pairs: NDArray[np.int64]) -> int:
-    """`merge_few`, which is for compiled code only."""
     return merge_few(symbols, count, pairs, np.empty(count + 1, np.int64))
+
+
+@njit  # type: ignore[untyped-decorator]
+def merge_with_heap(symbols: NDArray[np.int32], count: int, pairs: NDArray[np.int64]) -> tuple[int, int, int, int]:
+    return merge_symbols(symbols, count, pairs, np.empty((count + 1, 3), np.int32), np.empty(HEAP_ROOM * (count + 1), np.int64))
 
 
 @given(st.randoms(use_true_random=False), st.integers(0, 60), st.integers(0, 70))
@@ -222,8 +229,7 @@ def test_merging(draw: random.Random, count: int, length: int) -> None:
     few: NDArray[np.int32] = np.array([*symbols, 0], np.int32)
     assert few[: merge_plainly(few, length, tables.pairs)].tolist() == expected
     many: NDArray[np.int32] = np.array([*symbols, 0], np.int32)
-    scratch = np.empty((length + 1, 3), np.int32), np.empty(HEAP_ROOM * (length + 1), np.int64)
-    left, *last = merge_symbols(many, length, tables.pairs, *scratch)
+    left, *last = merge_with_heap(many, length, tables.pairs)
     assert many[:left].tolist() == expected
     assert (last == [-1, -1, -1]) == (left == length)
 
