@@ -117,10 +117,11 @@ def _tokenizers() -> dict[str, Tokenizer]:
         "word level, split": _tokenizer(models.WordLevel(words, unk_token="[UNK]"), None, pre_tokenizers.Split(" ", "removed")),
         "wordpiece, split": _tokenizer(wordpiece, None, pre_tokenizers.Sequence([pre_tokenizers.Digits(True), pre_tokenizers.Punctuation()])),
     }
-    # Added tokens are not looked for in the same way by all, and some in the normalised text.
-    for name in ("wordpiece", "unigram"):
+    # In what is composed, added tokens are looked for in another way.
+    for name in ("wordpiece", "byte-level BPE"):
         made[name].add_special_tokens(["[MASK]"])
-        made[name].add_tokens([AddedToken("Cold Day", normalized=True)])
+    # One that is looked for in the normalised text.
+    made["wordpiece"].add_tokens([AddedToken("Cold Day", normalized=True)])
     return made
 
 
