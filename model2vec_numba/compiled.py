@@ -60,7 +60,8 @@ def inner(function: Function) -> Function:
 
     numba has every function count the references to the arrays that it is given, atomically: 70 ns for six arrays, more than looking a word up
     takes. This function's callers hold references for it, so it counts none. Nor has it what Python or C would need to call it, which is a sixth
-    of the time that compiling takes. numba has these options for its own use, without documentation.
+    of the time that compiling takes, nor machine code of its own: see `LinkedCompiler`. numba has these options for its own use, without
+    documentation.
     """
     return _inner(function)
 
@@ -70,10 +71,14 @@ def inner_always(function: Function) -> Function:
     return _inner(function, forceinline=True)
 
 
-def _inner(function: Function, **options: bool) -> Function:
+def _inner(function: Function, **options: Any) -> Function:
     try:
-        made: Any = njit(_nrt=False, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(function)
-    except KeyError:
+        from model2vec_numba.linking import LinkedCompiler
+
+        options = {"pipeline_class": LinkedCompiler, "_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, **options}
+        made: Any = njit(error_model="numpy", **options)(function)
+    except (ImportError, KeyError, TypeError):
+        # A numba of another build.
         return njit(error_model="numpy")(function)  # type: ignore[no-any-return]
     # With NUMBA_DISABLE_JIT it is the function itself.
     if type(made) is CPUDispatcher:

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from numba import njit
 from numba.core import config
+from numba.core.codegen import JITCPUCodegen
 
 from model2vec_numba import cache
 from model2vec_numba.compiled import compiled, inner
@@ -387,6 +388,33 @@ def test_where_nothing_can_be_written_it_says_so(
     assert "NUMBA_CACHE_DIR" in capsys.readouterr().err
     assert done() == (0, 1, 0)
     assert files(folder) == []
+
+
+def test_inner_functions_become_machine_code_in_their_callers_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two callers of a function that calls another: LLVM is given two modules."""
+
+    @inner
+    def next_to(word: int) -> int:
+        return word + 1
+
+    @inner
+    def far(word: int) -> int:
+        return next_to(word) * next_to(word + 7)
+
+    given = []
+    add_module = JITCPUCodegen._add_module
+    monkeypatch.setattr(JITCPUCodegen, "_add_module", lambda self, module: (given.append(module.name), add_module(self, module))[1])
+
+    @njit  # type: ignore[untyped-decorator]
+    def one(word: int) -> int:
+        return far(word) + next_to(word)
+
+    @njit  # type: ignore[untyped-decorator]
+    def other(word: int) -> int:
+        return far(word) - next_to(word)
+
+    assert (one(2), other(2)) == (33, 27)
+    assert [name.rpartition(".")[2] for name in given if name != "nrt"] == ["one", "other"]
 
 
 def test_inner_functions_are_for_compiled_code() -> None:
