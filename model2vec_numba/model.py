@@ -29,7 +29,7 @@ from model2vec_numba.files.writing import write_folder
 from model2vec_numba.pooling import EmbeddingTable, make_table, pool, rows
 from model2vec_numba.quantization import check_quantization, quantize_table
 from model2vec_numba.storage import Int8Scales
-from model2vec_numba.text import BatchLimits, Portion, check_sentences, flatten_one, portions
+from model2vec_numba.text import BatchLimits, Portion, check_sentences, portions, utf8_of
 from model2vec_numba.threads import get_num_threads, threads_of_call
 from model2vec_numba.tokenization import TokenBatch, choose_backend, parse_tokenizer
 
@@ -407,8 +407,8 @@ class StaticModel:
     def _encode_one(self, sentence: str, max_length: int | None, normalize: bool) -> NDArray[np.float32]:
         """The vector of a single sentence, float32 of shape (dim,), without what only batches need: that took four times as long."""
         max_length, max_chars = self._limits(max_length)
-        out = np.empty((1, self.dim), np.float32)
-        pool(self._table, self._backend.tokenize(flatten_one(sentence, max_chars), max_length), normalize, out)
+        out = np.empty((1, self._table.dim), np.float32)
+        self._backend.tokenize_one(utf8_of(sentence, max_chars), max_length, lambda tokens: pool(self._table, tokens, normalize, out))
         vector: NDArray[np.float32] = out[0]
         return vector
 

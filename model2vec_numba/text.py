@@ -14,7 +14,7 @@ from model2vec_numba.compiled import compiled
 from model2vec_numba.strings import SLACK, find_other, most_utf8, write_utf8
 from model2vec_numba.words import BLOCK
 
-__all__ = ["BatchLimits", "Portion", "TextBatch", "check_sentences", "column_portions", "flatten", "flatten_one", "portions"]
+__all__ = ["BatchLimits", "Portion", "TextBatch", "check_sentences", "column_portions", "flatten", "portions", "single_text", "utf8_of"]
 
 _ALL_CHARS = 1 << 62
 _CHECKED_AT_ONCE = 1 << 16
@@ -190,18 +190,24 @@ def _within(limits: BatchLimits, lengths: NDArray[np.int64], behind: int) -> Ite
         done, before = stop, end
 
 
-def flatten_one(sentence: str, max_chars: int | None) -> TextBatch:
-    """`flatten` for a single string, cut to its first `max_chars` code points (``None``: not cut), in a third of the time."""
+def utf8_of(sentence: str, max_chars: int | None) -> NDArray[np.uint8]:
+    """The UTF-8 of a string cut to its first `max_chars` code points (``None``: not cut), and `BLOCK` zeros: uint8, read-only.
+
+    Raises:
+        ValueError: as for `flatten`.
+    """
     if type(sentence) is not str or (max_chars is not None and len(sentence) > max_chars):
         # Subclasses of str may have other ideas of what their characters are than compiled code, which lists go to.
         sentence = str.__getitem__(sentence, slice(max_chars))
     try:
-        encoded = sentence.encode()
+        return np.frombuffer(sentence.encode() + _MARGIN, np.uint8)
     except UnicodeEncodeError:
-        return flatten([sentence])
-    offsets = np.zeros(2, np.int64)
-    offsets[1] = len(encoded)
-    return TextBatch(np.frombuffer(encoded + _MARGIN, np.uint8), offsets)
+        return flatten([sentence]).data
+
+
+def single_text(data: NDArray[np.uint8]) -> TextBatch:
+    """What `utf8_of` gives, as a batch: a third of the time that `flatten` takes."""
+    return TextBatch(data, np.array((0, len(data) - BLOCK), np.int64))
 
 
 def flatten(sentences: Iterable[str]) -> TextBatch:

@@ -52,6 +52,9 @@ def test_equals_reference_and_model2vec(kind: str, dtype: str, variant: str, tok
             assert_close(found, reference.encode(texts, max_length, normalize), what)
             theirs = peer.encode(texts, max_length=max_length, normalize=normalize, use_multiprocessing=False)
             assert_close(found[agree], theirs[agree], f"model2vec, {what}")
+            # On its own a text has the vector that it has among others, to the bit.
+            alone = [model.encode(text, max_length=max_length, normalize=normalize) for text in texts[::20]]
+            np.testing.assert_array_equal(alone, found[::20], what)
 
 
 def test_unknown_tokens_are_dropped_before_cutting() -> None:

@@ -23,8 +23,9 @@ from model2vec_numba.text import (
     check_sentences,
     column_portions,
     flatten,
-    flatten_one,
     portions,
+    single_text,
+    utf8_of,
 )
 from model2vec_numba.words import BLOCK
 
@@ -127,8 +128,10 @@ def test_one_other_character_anywhere(character: str) -> None:
 
 
 @given(st.text(characters), st.none() | st.integers(1, 15))
-def test_flatten_one(sentence: str, max_chars: int | None) -> None:
-    assert parts(flatten_one(sentence, max_chars)) == [sentence[:max_chars].encode()]
+def test_single_text(sentence: str, max_chars: int | None) -> None:
+    data = utf8_of(sentence, max_chars)
+    assert parts(single_text(data)) == [sentence[:max_chars].encode()]
+    assert not data[-BLOCK:].any() and not data.flags.writeable
 
 
 class Liar(str):
@@ -148,8 +151,8 @@ class Liar(str):
 
 def test_subclasses() -> None:
     assert parts(flatten([Text("\u00fc"), np.str_("x\u65e5"), "", Text("")])) == ["\u00fc".encode(), "x\u65e5".encode(), b"", b""]
-    assert parts(flatten([Liar("abc")])) == parts(flatten_one(Liar("abc"), 5)) == [b"abc"]
-    for flattened in (lambda text: flatten([text]), lambda text: flatten_one(text, None)):
+    assert parts(flatten([Liar("abc")])) == parts(single_text(utf8_of(Liar("abc"), 5))) == [b"abc"]
+    for flattened in (lambda text: flatten([text]), lambda text: utf8_of(text, None)):
         with pytest.raises(ValueError, match=r"U\+DC00 at character 2$"):
             flattened(Liar("ab\udc00"))
 

@@ -8,7 +8,7 @@ import string
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 import numba
@@ -41,8 +41,8 @@ from wordpiece_cases import (
 
 from model2vec_numba import StaticModel
 from model2vec_numba.errors import TokenizationError
-from model2vec_numba.text import TextBatch, flatten
-from model2vec_numba.tokenization import TokenizerBackend, bert, choose_backend, memo, parse_tokenizer
+from model2vec_numba.text import TextBatch, flatten, utf8_of
+from model2vec_numba.tokenization import TokenBatch, TokenizerBackend, bert, choose_backend, memo, parse_tokenizer
 from model2vec_numba.tokenization.bert import BertBackend
 from model2vec_numba.tokenization.library import LibraryBackend
 from model2vec_numba.words import alnum_length, load_word, lowercase_word, store_word, word_mask
@@ -291,6 +291,43 @@ def test_truncation(max_tokens: int | None) -> None:
     tokens = case().backend.tokenize(flatten(texts), max_tokens)
     for i, (begin, end) in enumerate(tokens.bounds()):
         np.testing.assert_array_equal(tokens.ids[begin:end], ids[offsets[i] : offsets[i + 1]][:max_tokens], texts[i])
+
+
+def ids_alone(one: Case, max_tokens: int | None, text: str, *meanwhile: str) -> list[list[int]]:
+    """The ids of a text on its own, and of others, each tokenised while the one before it is in use."""
+    found: list[list[int]] = []
+
+    def use(tokens: TokenBatch) -> None:
+        if meanwhile:
+            found.extend(ids_alone(one, max_tokens, *meanwhile))
+        found.insert(0, tokens.ids[tokens.offsets[0] : tokens.offsets[1]].tolist())
+        assert len(tokens) == 1
+
+    one.backend.tokenize_one(utf8_of(text, None), max_tokens, use)
+    return found
+
+
+# What is looked for as it is, what is looked for as normalised, and neither.
+@pytest.mark.parametrize("added", [(), (False,), (True,)], ids=str)
+def test_one_text(added: tuple[bool, ...]) -> None:
+    """A text on its own, whatever came before it: longer, in another script, for the library, cut, or failed on."""
+    unknown = "\U0001f9ff\u4e00 "
+    texts = ["the cat", "", "a [MASK] b", unknown * 5, "\u302e\u0301\u302e the cat sat", "\u0430\u0431\u0432 na\u00efve \u05d0\u05d1", "the"]
+    texts += [("the cat " * 200)[:size] for size in (bert._SHORT_BYTES - 1, bert._SHORT_BYTES, bert._SHORT_BYTES + 1)]
+    texts += [text for two in zip(natural_texts()[:300], random_texts(300, 5), strict=True) for text in two]
+    parts = with_normalizer(trained_parts(), {})
+    for normalized in added:
+        parts = with_tokens(parts, "New York", normalized=normalized)
+    one = Case(parts)
+    ids, offsets = one.expected(texts)
+    expected = [ids[begin:end].tolist() for begin, end in pairwise(offsets)]
+    for max_tokens in (None, 3):
+        for i in range(len(texts)):
+            three = [i, i - 1, i // 2]
+            assert ids_alone(one, max_tokens, *(texts[k] for k in three)) == [expected[k][:max_tokens] for k in three]
+            with pytest.raises(ZeroDivisionError):
+                one.backend.tokenize_one(utf8_of(texts[i], None), max_tokens, lambda _: 1 // 0)
+    one.check(texts)
 
 
 # Added tokens, and texts that go to the library.

@@ -81,6 +81,8 @@ def pool_texts(
     tokens are passed over.
     """
     dim = matrix.shape[1]
+    # What is behind the last text's is not worth fetching.
+    ids = ids[: offsets[len(offsets) - 1]]
     around = _columns_around(matrix)
     block = np.empty(around[0] + dim + around[1], sum_dtype(matrix, weights))[around[0] : around[0] + dim]
     part = np.empty(dim, np.float64)

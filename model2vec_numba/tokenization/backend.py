@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,7 +20,7 @@ class TokenBatch:
     """Token ids of a batch: text ``i`` has ``ids[offsets[i]:offsets[i + 1]]``.
 
     Attributes:
-        ids: int32, each at least 0 and below the tokenizer's size.
+        ids: int32, each at least 0 and below the tokenizer's size; they may go on behind the last text's.
         offsets: int64, shape (n + 1,), ascending.
     """
 
@@ -52,6 +52,9 @@ class TokenizerBackend(Protocol):
         Raises:
             TokenizationError: the library's tokeniser refuses a text.
         """
+
+    def tokenize_one(self, data: NDArray[np.uint8], max_tokens: int | None, use: Callable[[TokenBatch], None]) -> None:
+        """`tokenize` for what `utf8_of` gives: call `use` with the ids of the one text, which are gone when it returns."""
 
     def fallback_count(self, texts: TextBatch) -> int:
         """How many of the texts would go to the library."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import string
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from model2vec_numba.text import TextBatch, flatten
+from model2vec_numba.text import TextBatch, flatten, single_text
 from model2vec_numba.threads import segments, threads
 from model2vec_numba.tokenization.added_tokens import make_patterns
 from model2vec_numba.tokenization.backend import TokenBatch, replace_texts
@@ -30,6 +31,7 @@ from model2vec_numba.tokenization.wordpiece import (
     tokenize_texts,
 )
 from model2vec_numba.tokenization.wordpiece_vocabulary import build_vocabulary
+from model2vec_numba.words import BLOCK
 
 __all__ = ["BertBackend"]
 
@@ -39,9 +41,32 @@ _PARALLEL_BYTES = 8192
 # Longer texts are cut into parts of about this length.
 _PART_BYTES = 1 << 16
 
+# A longer text on its own is a batch.
+_SHORT_BYTES = 1024
+
 # The members that the parts of BERT's pipeline have, and their types.
 _NORMALIZER = {"type": str, "clean_text": bool, "handle_chinese_chars": bool, "strip_accents": (bool, type(None)), "lowercase": bool}
 _MODEL = {"type": str, "unk_token": str, "continuing_subword_prefix": str, "max_input_chars_per_word": int, "vocab": dict}
+
+
+class _Room:
+    """What a call works with, kept for the next.
+
+    Attributes:
+        memos: what is remembered of words, a row for each thread; see `make_memos`.
+        offsets, missing, status, tokens: for a text on its own, of at most `_SHORT_BYTES`; to make them took as long as to tokenise a sentence.
+        for_one: the last arguments of `tokenize_texts` for it.
+    """
+
+    __slots__ = ("for_one", "memos", "missing", "offsets", "status", "tokens")
+
+    def __init__(self, memos: NDArray[np.uint64]) -> None:
+        self.memos = memos
+        self.offsets = np.zeros(2, np.int64)
+        self.missing = no_pages()
+        self.status = np.zeros(1, np.uint8)
+        self.tokens = TokenBatch(np.zeros(_SHORT_BYTES, np.int32), np.zeros(2, np.int64))
+        self.for_one = memos[0], self.missing, self.status, self.tokens.offsets[1:], self.tokens.ids, 0
 
 
 class BertBackend:
@@ -96,7 +121,7 @@ class BertBackend:
         self._normalized_patterns = make_patterns(filter(None, self._normalized_added))
         # A text may be cut at a space, unless that can be within an added token.
         self.divides_texts = byte_kinds[ord(" ")] == BYTE_SPACE and not any(" " in token["content"] or token["normalized"] for token in added)
-        self._memos: list[NDArray[np.uint64]] = []
+        self._rooms: list[_Room] = []
         # What every call hands to compiled code.
         self._tables = (
             byte_kinds,
@@ -145,28 +170,44 @@ class BertBackend:
                 mark_normalized_patterns(data, begins, entries, pool, *self._normalized_patterns, missing, status)
             written = missing, status, offsets[1:], ids
             with threads(len(data), _PARALLEL_BYTES) as workers:
-                memos = self._take_memos(workers)
+                room = self._take_room(workers)
                 if workers == 1:
-                    undone = tokenize_texts(data, begins, 0, count, *self._tables, limit, memos[0], *written, 0)
+                    undone = tokenize_texts(data, begins, 0, count, *self._tables, limit, room.memos[0], *written, 0)
                 else:
-                    undone = tokenize_segments(data, begins, segments(begins, workers), workers, *self._tables, limit, memos, *written)
-                self._memos.append(memos)
+                    undone = tokenize_segments(data, begins, segments(begins, workers), workers, *self._tables, limit, room.memos, *written)
+                self._rooms.append(room)
             # The first texts in a new script find the tables without it, and are done again.
             if not undone or not self._table.pages.learn(missing):
                 return TokenBatch(ids[: offsets[-1]], offsets), status if undone else None
             status[:] = 0
 
-    def _take_memos(self, count: int) -> NDArray[np.uint64]:
-        """What is remembered of words by `count` threads, or by more. No other call has the same at the same time; it is put back afterwards."""
+    def tokenize_one(self, data: NDArray[np.uint8], max_tokens: int | None, use: Callable[[TokenBatch], None]) -> None:
+        """See `TokenizerBackend.tokenize_one`."""
+        size = len(data) - BLOCK
+        if size <= _SHORT_BYTES and not self._normalized_added:
+            room = self._take_room(1)
+            room.offsets[1] = size
+            undone = tokenize_texts(data, room.offsets, 0, 1, *self._tables, _UNBOUNDED if max_tokens is None else max_tokens, *room.for_one)
+            if not undone:
+                use(room.tokens)
+                self._rooms.append(room)
+                return
+            room.missing[:] = 0
+            room.status[:] = 0
+            self._rooms.append(room)
+        use(self.tokenize(single_text(data), max_tokens))
+
+    def _take_room(self, count: int) -> _Room:
+        """Room for `count` threads, or for more. No other call has the same at the same time; it is put back afterwards."""
         try:
-            memos = self._memos.pop()
+            room = self._rooms.pop()
         except IndexError:
-            return make_memos(count)
-        if len(memos) >= count:
-            return memos
-        more = make_memos(count)
-        more[: len(memos)] = memos
-        return more
+            return _Room(make_memos(count))
+        if len(room.memos) >= count:
+            return room
+        memos = make_memos(count)
+        memos[: len(room.memos)] = room.memos
+        return _Room(memos)
 
     def fallback_count(self, texts: TextBatch) -> int:
         """How many of the texts would go to the library."""

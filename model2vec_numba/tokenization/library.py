@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
 from model2vec_numba.errors import TokenizationError
-from model2vec_numba.text import TextBatch
+from model2vec_numba.text import TextBatch, single_text
 from model2vec_numba.tokenization.backend import TokenBatch, token_batch
 from model2vec_numba.tokenization.spec import TokenizerSpec
 
@@ -22,6 +27,10 @@ class LibraryBackend:
     def tokenize(self, texts: TextBatch, max_tokens: int | None) -> TokenBatch:
         """See `TokenizerBackend.tokenize`."""
         return token_batch(self.tokenize_lists([texts.text(i) for i in range(len(texts))], max_tokens))
+
+    def tokenize_one(self, data: NDArray[np.uint8], max_tokens: int | None, use: Callable[[TokenBatch], None]) -> None:
+        """See `TokenizerBackend.tokenize_one`."""
+        use(self.tokenize(single_text(data), max_tokens))
 
     def fallback_count(self, texts: TextBatch) -> int:
         """See `TokenizerBackend.fallback_count`."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model2vec_numba.text import TextBatch
+from model2vec_numba.text import TextBatch, single_text
 from model2vec_numba.threads import segments, threads
 from model2vec_numba.tokenization.added_tokens import make_patterns, mark_patterns
 from model2vec_numba.tokenization.backend import TokenBatch, replace_texts
@@ -100,6 +101,10 @@ class PipelineBackend:
             mark_patterns(normalized.data, normalized.offsets, *self._normalized_patterns, status)
         pieces = self._pre_tokenizer.split(PieceBatch.whole(normalized), status)
         return self._model.tokenize(pieces, max_tokens, status)
+
+    def tokenize_one(self, data: NDArray[np.uint8], max_tokens: int | None, use: Callable[[TokenBatch], None]) -> None:
+        """See `TokenizerBackend.tokenize_one`."""
+        use(self.tokenize(single_text(data), max_tokens))
 
     def fallback_count(self, texts: TextBatch) -> int:
         """How many of the texts would go to the library."""
