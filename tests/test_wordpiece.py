@@ -330,6 +330,18 @@ def test_one_text(added: tuple[bool, ...]) -> None:
     one.check(texts)
 
 
+def test_one_text_after_another_for_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the short road cannot do is a batch; the next text takes the short road again."""
+    one = Case(with_normalizer(trained_parts(), {}))
+    batches = []
+    tokenize = one.backend.tokenize
+    monkeypatch.setattr(one.backend, "tokenize", lambda texts, max_tokens: (batches.append(texts.text(0)), tokenize(texts, max_tokens))[1])
+    texts = ["the cat", "a [MASK] b", "the \u302e\u0301 cat", "the cat", "\u0436", "\u0436", "x" * (bert._SHORT_BYTES + 1), "the"]
+    for text in texts:
+        ids_alone(one, None, text)
+    assert batches == ["a [MASK] b", "the \u302e\u0301 cat", "\u0436", "x" * (bert._SHORT_BYTES + 1)]
+
+
 # Added tokens, and texts that go to the library.
 
 FLAGS: list[dict[str, bool]] = [

@@ -54,19 +54,18 @@ class _Room:
 
     Attributes:
         memos: what is remembered of words, a row for each thread; see `make_memos`.
-        offsets, missing, status, tokens: for a text on its own, of at most `_SHORT_BYTES`; to make them took as long as to tokenise a sentence.
+        offsets, status, tokens: for a text on its own, of at most `_SHORT_BYTES`; to make them took as long as to tokenise a sentence.
         for_one: the last arguments of `tokenize_texts` for it.
     """
 
-    __slots__ = ("for_one", "memos", "missing", "offsets", "status", "tokens")
+    __slots__ = ("for_one", "memos", "offsets", "status", "tokens")
 
     def __init__(self, memos: NDArray[np.uint64]) -> None:
         self.memos = memos
         self.offsets = np.zeros(2, np.int64)
-        self.missing = no_pages()
         self.status = np.zeros(1, np.uint8)
         self.tokens = TokenBatch(np.zeros(_SHORT_BYTES, np.int32), np.zeros(2, np.int64))
-        self.for_one = memos[0], self.missing, self.status, self.tokens.offsets[1:], self.tokens.ids, 0
+        self.for_one = memos[0], no_pages(), self.status, self.tokens.offsets[1:], self.tokens.ids, 0
 
 
 class BertBackend:
@@ -192,7 +191,6 @@ class BertBackend:
                 use(room.tokens)
                 self._rooms.append(room)
                 return
-            room.missing[:] = 0
             room.status[:] = 0
             self._rooms.append(room)
         use(self.tokenize(single_text(data), max_tokens))
