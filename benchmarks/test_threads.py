@@ -1,9 +1,15 @@
-"""Two threads beside one, to be run where two cores are idle: texts as they are, and with a document of 5 MB among them."""
+"""Two threads beside one, to be run where two cores are idle: texts as they are, and with a document of 5 MB among them.
+
+Two cores share caches, memory and, in a data centre, neighbours. How much more two of them do than one, processes that have nothing to do with each
+other show: that is the most that two threads can reach there.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterator
 from functools import partial
+from multiprocessing.connection import Connection
 
 import numba
 import numpy as np
@@ -26,10 +32,13 @@ def all_threads(one_thread: None) -> Iterator[None]:
     numba.set_num_threads(1)
 
 
-@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="there is one core")
+two_cores = pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="there is one core")
+
+
+@two_cores
 @pytest.mark.parametrize("document", [False, True], ids=["as-given", "document"])
 def test_two_threads(document: bool, corpus: Corpus, ours: StaticModel, pair: PairTimer) -> None:
-    texts = list(corpus.texts) * (_BYTES // corpus.size + 1)
+    texts = _repeated(corpus)
     if document:
         prose = " ".join(texts)
         texts.insert(len(texts) // 2, (prose * (_DOCUMENT_BYTES // len(prose) + 1))[:_DOCUMENT_BYTES])
@@ -37,3 +46,37 @@ def test_two_threads(document: bool, corpus: Corpus, ours: StaticModel, pair: Pa
     two = partial(ours.encode, texts, max_length=None, num_threads=2)
     assert np.array_equal(one(), two())
     pair(two, one, peer="one thread", texts=len(texts), size=sum(len(text.encode()) for text in texts))
+
+
+@two_cores
+def test_two_processes(corpus: Corpus, ours: StaticModel, pair: PairTimer) -> None:
+    """The same texts twice: by two processes at once, and by one."""
+    texts = _repeated(corpus)
+    one = partial(ours.encode, texts, max_length=None, num_threads=1)
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    other = context.Process(target=_encode_when_told, args=(there, ours, texts), daemon=True)
+    other.start()
+
+    def at_once() -> None:
+        here.send(True)
+        one()
+        here.recv()
+
+    def in_turn() -> None:
+        one()
+        one()
+
+    pair(at_once, in_turn, peer="one process", texts=2 * len(texts), size=2 * sum(len(text.encode()) for text in texts))
+    here.send(False)
+    other.join()
+
+
+def _encode_when_told(told: Connection, model: StaticModel, texts: list[str]) -> None:
+    while told.recv():
+        model.encode(texts, max_length=None, num_threads=1)
+        told.send(True)
+
+
+def _repeated(corpus: Corpus) -> list[str]:
+    return list(corpus.texts) * (_BYTES // corpus.size + 1)

@@ -65,6 +65,7 @@ class _Room:
         self.offsets = np.zeros(2, np.int64)
         self.status = np.zeros(1, np.uint8)
         self.tokens = TokenBatch(np.zeros(_SHORT_BYTES, np.int32), np.zeros(2, np.int64))
+        # Which pages are missing is seen to where the text is done again.
         self.for_one = memos[0], no_pages(), self.status, self.tokens.offsets[1:], self.tokens.ids, 0
 
 

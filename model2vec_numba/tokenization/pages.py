@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ from model2vec_numba.compiled import inner
 __all__ = ["PAGE_COUNT", "Pages", "ask_for_page", "code_points_of", "no_pages"]
 
 PAGE_COUNT = 0x110000 >> 8
+
+Result = TypeVar("Result")
 
 
 def no_pages() -> NDArray[np.uint8]:
@@ -45,6 +48,20 @@ class Pages:
         self._lock = threading.Lock()
         learn_page(0)
         self._learnt = {0}
+        # To make one takes longer than many a kernel has to do for a sentence. Taking one and putting it back are single steps to other threads.
+        self._unasked: list[NDArray[np.uint8]] = []
+
+    def complete(self, call: Callable[[NDArray[np.uint8]], Result]) -> Result:
+        """What `call`, given an array `missing`, returns once it needs no page that is not learnt: until then it is called again."""
+        try:
+            missing = self._unasked.pop()
+        except IndexError:
+            missing = no_pages()
+        result = call(missing)
+        while self.learn(missing):
+            result = call(missing)
+        self._unasked.append(missing)
+        return result
 
     def learn(self, missing: NDArray[np.uint8]) -> bool:
         """Learn the pages that a kernel asked for, and say whether there were any; after that, none is asked for."""

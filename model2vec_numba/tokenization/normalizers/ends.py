@@ -12,7 +12,6 @@ from model2vec_numba.compiled import compiled
 from model2vec_numba.text import TextBatch
 from model2vec_numba.tokenization.character_sets import CharacterSet, member_at
 from model2vec_numba.tokenization.library_parts import has_form
-from model2vec_numba.tokenization.pages import no_pages
 from model2vec_numba.tokenization.stages import DONE, Normalizer
 
 __all__ = ["Prepend", "Strip", "make_prepend", "make_strip"]
@@ -38,11 +37,8 @@ class Strip:
 
     def normalize(self, texts: TextBatch, status: NDArray[np.uint8]) -> TextBatch:
         """See `Normalizer.normalize`."""
-        missing = no_pages()
         begins, ends = texts.offsets[:-1].copy(), texts.offsets[1:].copy()
-        strip(texts.data, self._spaces.members, *self._sides, missing, begins, ends)
-        while self._spaces.pages.learn(missing):
-            strip(texts.data, self._spaces.members, *self._sides, missing, begins, ends)
+        self._spaces.pages.complete(lambda missing: strip(texts.data, self._spaces.members, *self._sides, missing, begins, ends))
         if np.array_equal(begins, texts.offsets[:-1]) and np.array_equal(ends, texts.offsets[1:]):
             return texts
         return _copied(texts.data, begins, ends, np.zeros(0, np.uint8), status)

@@ -13,7 +13,6 @@ from model2vec_numba.compiled import compiled, inner
 from model2vec_numba.text import TextBatch
 from model2vec_numba.tokenization.character_sets import CharacterSet, member_at, skips_graphic
 from model2vec_numba.tokenization.library_parts import has_form
-from model2vec_numba.tokenization.pages import no_pages
 from model2vec_numba.tokenization.stages import DONE, Normalizer
 from model2vec_numba.words import BLOCK, bytes_between, copy_bytes, graphic_length, load_word, store_word
 
@@ -75,18 +74,15 @@ class ReplaceRuns:
 
     def normalize(self, texts: TextBatch, status: NDArray[np.uint8]) -> TextBatch:
         """See `Normalizer.normalize`."""
-        missing = no_pages()
-        pattern = (self._set.members, self._byte, self._least, self._greedy, self._content, missing, status)
-        changes = changes_runs(texts.data, texts.offsets, *pattern)
-        while self._set.pages.learn(missing):
-            changes = changes_runs(texts.data, texts.offsets, *pattern)
+        pattern = (self._set.members, self._byte, self._least, self._greedy, self._content)
+        changes = self._set.pages.complete(lambda missing: changes_runs(texts.data, texts.offsets, *pattern, missing, status))
         if not changes:
             return texts
         # A match that is written anew may be longer than it was, after it has been copied; those that stay the same are not longer.
         # And what is copied overshoots by up to seven bytes.
         size = 8 + int(texts.offsets[-1] - texts.offsets[0]) + (changes + 1) * len(self._content)
         out, offsets = np.empty(size, np.uint8), np.empty(len(texts) + 1, np.int64)
-        replace_runs(texts.data, texts.offsets, *pattern, out, offsets)
+        self._set.pages.complete(lambda missing: replace_runs(texts.data, texts.offsets, *pattern, missing, status, out, offsets))
         return TextBatch(out, offsets)
 
 

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from model2vec_numba.compiled import inner
 from model2vec_numba.tokenization.code_point_classes import ClassTable
-from model2vec_numba.tokenization.pages import no_pages
 from model2vec_numba.tokenization.stages import PieceBatch
 
 __all__ = ["BEHAVIORS", "BEHAVIOR_ISOLATED", "BEHAVIOR_REMOVED", "add_span", "cut"]
@@ -33,11 +32,8 @@ def cut(
     """
     begins, ends = np.empty(pieces.size, np.int64), np.empty(pieces.size, np.int64)
     offsets = np.zeros(len(pieces.offsets), np.int64)
-    missing = no_pages()
     source = (pieces.data, pieces.begins, pieces.ends, pieces.offsets, status)
-    count = kernel(*source, table.classes, *settings, missing, begins, ends, offsets)
-    while table.pages.learn(missing):
-        count = kernel(*source, table.classes, *settings, missing, begins, ends, offsets)
+    count = table.pages.complete(lambda missing: kernel(*source, table.classes, *settings, missing, begins, ends, offsets))
     return PieceBatch(pieces.data, begins[:count], ends[:count], offsets, byte_level)
 
 

@@ -12,7 +12,6 @@ from model2vec_numba.tokenization.byte_level import spelled_out
 from model2vec_numba.tokenization.character_sets import member_at, skips_graphic
 from model2vec_numba.tokenization.code_points import are_in
 from model2vec_numba.tokenization.library_parts import has_form
-from model2vec_numba.tokenization.pages import no_pages
 from model2vec_numba.tokenization.pre_tokenizers.whitespace_split import white_space
 from model2vec_numba.tokenization.stages import DONE, PieceBatch, PreTokenizer
 from model2vec_numba.words import graphic_length, load_word, store_word
@@ -97,7 +96,6 @@ class WordsInMetaspace:
     def split(self, pieces: PieceBatch, status: NDArray[np.uint8]) -> PieceBatch:
         """See `PreTokenizer.split`."""
         pieces = spelled_out(pieces)
-        missing = no_pages()
         # A word is at least one byte, and between two is one more; and what is copied overshoots by up to seven bytes. There are no more pieces
         # than that if each after a word's first begins with two bytes or more. Less room counts: of arrays of four megabytes NumPy has the system
         # clear huge pages, and for 700 kB of Japanese that took up to an eighth of the time.
@@ -105,7 +103,7 @@ class WordsInMetaspace:
         out = np.empty(pieces.size + words * len(self._replacement) + 8, np.uint8)
         most = pieces.size + 1 if self._splits and len(self._replacement) == 1 else words
         begins, ends, offsets = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(len(pieces.offsets), np.int64)
-        arguments = (
+        source = (
             pieces.data,
             pieces.begins,
             pieces.ends,
@@ -115,16 +113,8 @@ class WordsInMetaspace:
             self._splits,
             self._spaces.members,
             self._spaces.outside,
-            missing,
-            status,
-            out,
-            begins,
-            ends,
-            offsets,
         )
-        count = words_with_prefix(*arguments)
-        while self._spaces.pages.learn(missing):
-            count = words_with_prefix(*arguments)
+        count = self._spaces.pages.complete(lambda missing: words_with_prefix(*source, missing, status, out, begins, ends, offsets))
         return PieceBatch(out, begins[:count], ends[:count], offsets)
 
 

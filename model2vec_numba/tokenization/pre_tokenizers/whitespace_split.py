@@ -12,7 +12,6 @@ from model2vec_numba.compiled import compiled
 from model2vec_numba.tokenization.byte_level import spelled_out
 from model2vec_numba.tokenization.character_sets import CharacterSet, member_at
 from model2vec_numba.tokenization.library_parts import has_form
-from model2vec_numba.tokenization.pages import no_pages
 from model2vec_numba.tokenization.stages import DONE, PieceBatch, PreTokenizer
 
 __all__ = ["WhitespaceSplit", "make_whitespace_split", "white_space"]
@@ -38,15 +37,12 @@ class WhitespaceSplit:
     def split(self, pieces: PieceBatch, status: NDArray[np.uint8]) -> PieceBatch:
         """See `PreTokenizer.split`."""
         pieces = spelled_out(pieces)
-        missing = no_pages()
         # Two pieces have at least one byte between them.
         most = (pieces.size + len(pieces.begins)) // 2
         begins, ends = np.empty(most, np.int64), np.empty(most, np.int64)
         offsets = np.empty(len(pieces.offsets), np.int64)
-        arguments = (pieces.data, pieces.begins, pieces.ends, pieces.offsets, self._spaces.members, missing, status, begins, ends, offsets)
-        count = split_at_members(*arguments)
-        while self._spaces.pages.learn(missing):
-            count = split_at_members(*arguments)
+        source = (pieces.data, pieces.begins, pieces.ends, pieces.offsets, self._spaces.members)
+        count = self._spaces.pages.complete(lambda missing: split_at_members(*source, missing, status, begins, ends, offsets))
         return PieceBatch(pieces.data, begins[:count], ends[:count], offsets)
 
 
