@@ -6,6 +6,7 @@ other show: that is the most that two threads can reach there.
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 from collections.abc import Iterator
 from functools import partial
@@ -14,6 +15,7 @@ from multiprocessing.connection import Connection
 import numba
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from benchmarks.corpora import Corpus
 from benchmarks.pairs import PairTimer
@@ -57,6 +59,7 @@ def test_two_processes(corpus: Corpus, ours: StaticModel, pair: PairTimer) -> No
     here, there = context.Pipe()
     other = context.Process(target=_encode_when_told, args=(there, ours, texts), daemon=True)
     other.start()
+    assert here.recv() == _digest(one())
 
     def at_once() -> None:
         here.send(True)
@@ -73,9 +76,14 @@ def test_two_processes(corpus: Corpus, ours: StaticModel, pair: PairTimer) -> No
 
 
 def _encode_when_told(told: Connection, model: StaticModel, texts: list[str]) -> None:
+    told.send(_digest(model.encode(texts, max_length=None, num_threads=1)))
     while told.recv():
         model.encode(texts, max_length=None, num_threads=1)
         told.send(True)
+
+
+def _digest(vectors: NDArray[np.float32]) -> bytes:
+    return hashlib.sha256(vectors.data).digest()
 
 
 def _repeated(corpus: Corpus) -> list[str]:

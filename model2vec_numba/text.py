@@ -206,7 +206,7 @@ def utf8_of(sentence: str, max_chars: int | None) -> NDArray[np.uint8]:
 
 
 def single_text(data: NDArray[np.uint8]) -> TextBatch:
-    """What `utf8_of` gives, as a batch: a third of the time that `flatten` takes."""
+    """What `utf8_of` gives, as a batch."""
     return TextBatch(data, np.array((0, len(data) - BLOCK), np.int64))
 
 

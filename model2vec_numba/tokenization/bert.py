@@ -188,12 +188,13 @@ class BertBackend:
             room = self._take_room(1)
             room.offsets[1] = size
             undone = tokenize_texts(data, room.offsets, 0, 1, *self._tables, _UNBOUNDED if max_tokens is None else max_tokens, *room.for_one)
-            if not undone:
+            if undone:
+                room.status[:] = 0
+            else:
                 use(room.tokens)
-                self._rooms.append(room)
-                return
-            room.status[:] = 0
             self._rooms.append(room)
+            if not undone:
+                return
         use(self.tokenize(single_text(data), max_tokens))
 
     def _take_room(self, count: int) -> _Room:

@@ -48,19 +48,13 @@ class Pages:
         self._lock = threading.Lock()
         learn_page(0)
         self._learnt = {0}
-        # To make one takes longer than many a kernel has to do for a sentence. Taking one and putting it back are single steps to other threads.
-        self._unasked: list[NDArray[np.uint8]] = []
 
     def complete(self, call: Callable[[NDArray[np.uint8]], Result]) -> Result:
         """What `call`, given an array `missing`, returns once it needs no page that is not learnt: until then it is called again."""
-        try:
-            missing = self._unasked.pop()
-        except IndexError:
-            missing = no_pages()
+        missing = no_pages()
         result = call(missing)
         while self.learn(missing):
             result = call(missing)
-        self._unasked.append(missing)
         return result
 
     def learn(self, missing: NDArray[np.uint8]) -> bool:

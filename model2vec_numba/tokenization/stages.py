@@ -43,8 +43,6 @@ class PieceBatch:
     @classmethod
     def whole(cls, texts: TextBatch) -> PieceBatch:
         """Each text as one piece; an empty text has none."""
-        if len(texts) == 1 and texts.offsets[0] < texts.offsets[1]:
-            return cls(texts.data, texts.offsets[:1], texts.offsets[1:], np.array((0, 1), np.int64))
         begins, ends, offsets = np.empty(len(texts), np.int64), np.empty(len(texts), np.int64), np.empty(len(texts) + 1, np.int64)
         count = _find_filled(texts.offsets, begins, ends, offsets)
         return cls(texts.data, begins[:count], ends[:count], offsets)
