@@ -43,6 +43,11 @@ def numba_cache(session: nox.Session) -> dict[str, str]:
     return {"NUMBA_CACHE_DIR": str(folder)}
 
 
+def shared_cache(session: nox.Session) -> dict[str, str]:
+    """An environment with a cache of compiled code that sessions share which are not about compiling: it takes each of them a minute or two."""
+    return {"NUMBA_CACHE_DIR": str(Path(session.cache_dir).resolve() / "numba-cache")}
+
+
 # What is the same on every Python, and takes long, is left to the run that README's command is.
 QUICK = ("-m", "not exhaustive")
 
@@ -75,7 +80,7 @@ def integrations(session: nox.Session) -> None:
     """Arrow, pandas, Polars, DuckDB and scikit-learn: the tests of what works with the real libraries."""
     install(session, "test", extras="arrow,cli,duckdb,pandas,polars,quantization,scikit-learn")
     files = ("tests/test_arrow.py", "tests/test_integrations.py", "tests/test_readme.py", "tests/test_tables.py", "tests/test_workshop.py")
-    session.run("pytest", *(session.posargs or files), env=numba_cache(session))
+    session.run("pytest", *(session.posargs or files), env=shared_cache(session))
 
 
 @nox.session
@@ -83,7 +88,7 @@ def peers(session: nox.Session) -> None:
     """Models that go to sentence-transformers and come from there, with the library, which brings PyTorch."""
     install(session, "test", extras="cli,quantization")
     session.install("sentence-transformers>=6.2")
-    session.run("pytest", *(session.posargs or ("tests/test_sentence_transformers.py",)), env=numba_cache(session))
+    session.run("pytest", *(session.posargs or ("tests/test_sentence_transformers.py",)), env=shared_cache(session))
 
 
 @nox.session
@@ -91,7 +96,7 @@ def engines(session: nox.Session) -> None:
     """Dask, Ray Data and Spark (which needs Java): the tests and examples on clusters of several processes."""
     install(session, "test", extras="cli,dask,ray,spark")
     # nox's folder for temporary files is in the virtual environment, where Ray's workers refuse to start, and their driver waits for ever.
-    environment = {**numba_cache(session), "RAY_TMPDIR": tempfile.gettempdir()}
+    environment = {**shared_cache(session), "RAY_TMPDIR": tempfile.gettempdir()}
     session.run("pytest", *(session.posargs or ("tests/test_engines.py",)), env=environment)
 
 
@@ -143,14 +148,14 @@ def bench(session: nox.Session) -> None:
     """The benchmarks; what follows ``--`` goes to pytest, files of theirs among it."""
     install(session, "bench")
     named = any(argument.startswith("benchmarks") for argument in session.posargs)
-    session.run("pytest", *([] if named else ["benchmarks"]), *session.posargs, env=numba_cache(session))
+    session.run("pytest", *([] if named else ["benchmarks"]), *session.posargs, env=shared_cache(session))
 
 
 @nox.session(default=False)
 def report(session: nox.Session) -> None:
     """The whole report with all peers, those in Rust where Cargo is: pages and figures in ``docs``, and README's table. Half an hour."""
     install(session, "report", extras="cli,quantization")
-    session.run("python", "-m", "benchmarks.report", *(session.posargs or ("--readme",)), env=numba_cache(session))
+    session.run("python", "-m", "benchmarks.report", *(session.posargs or ("--readme",)), env=shared_cache(session))
 
 
 @nox.session(default=False)

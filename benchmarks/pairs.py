@@ -1,24 +1,17 @@
-"""Time this package and a peer at the same work, in turns.
-
-A machine's speed drifts: with temperature, with its other tenants, with what the caches hold. Two times taken one after the other therefore
-say little about a ratio. Here the two take turns, peer, ours, peer, ours, …, so that whatever drifts meets both; each round then gives a
-ratio of its own, and how far these lie apart shows what the ratio of the medians is worth.
-"""
+"""Time this package and a peer at the same work, in turns, and let pytest-benchmark keep what ours took."""
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from model2vec_numba.cli.turns import Turns, rounds_within, timed
+
 __all__ = ["PairResult", "PairTimer", "markdown_table"]
 
-_SECONDS = 5.0  # how long the rounds of a case take together, about
-_FEWEST_ROUNDS = 5
-_MOST_ROUNDS = 200
+_OURS, _PEER = "ours", "peer"
 
 
 @dataclass(frozen=True)
@@ -30,26 +23,30 @@ class PairResult:
         peer: the name of what this package was timed against.
         texts: the number of texts that one call works on.
         size: the number of their bytes, as UTF-8.
-        ours: the seconds of this package's call in each round.
-        theirs: the seconds of the peer's call in each round.
+        turns: the seconds of each round, this package's and the peer's.
     """
 
     case: str
     peer: str
     texts: int
     size: int
-    ours: list[float]
-    theirs: list[float]
+    turns: Turns
+
+    @property
+    def seconds(self) -> tuple[float, float]:
+        """The medians of the peer's rounds and of ours."""
+        return self.turns.median(_PEER), self.turns.median(_OURS)
 
     @property
     def ratio(self) -> float:
         """How many times faster than the peer: the ratio of the medians."""
-        return statistics.median(self.theirs) / statistics.median(self.ours)
+        return self.turns.ratio(_PEER, _OURS)
 
     @property
-    def round_ratios(self) -> list[float]:
-        """The same of each round, ascending."""
-        return sorted(theirs / ours for ours, theirs in zip(self.ours, self.theirs, strict=True))
+    def spread(self) -> tuple[float, float]:
+        """The lowest and the highest ratio of a round."""
+        ratios = self.turns.round_ratios(_PEER, _OURS)
+        return ratios[0], ratios[-1]
 
 
 class PairTimer:
@@ -78,32 +75,24 @@ class PairTimer:
         Both have run before their first timed call: the first run of anything compiles, maps files and fills caches.
         """
         theirs(), ours()
-        rounds = self._rounds or rounds
-        if rounds is None:
-            seconds = _seconds(theirs) + _seconds(ours)
-            rounds = max(_FEWEST_ROUNDS, min(_MOST_ROUNDS, int(_SECONDS / seconds)))
+        rounds = self._rounds or rounds or rounds_within(timed(theirs)() + timed(ours)())
         their_seconds: list[float] = []
         # pytest-benchmark runs `setup` before each round and does not time it, which is where the peer has its turn.
-        self._benchmark.pedantic(ours, setup=lambda: their_seconds.append(_seconds(theirs)), rounds=rounds)
+        self._benchmark.pedantic(ours, setup=lambda: their_seconds.append(timed(theirs)()), rounds=rounds)
         if self._benchmark.stats is None:  # --benchmark-disable
             return
-        result = PairResult(self._case, peer, texts, size, list(self._benchmark.stats.stats.data), their_seconds)
+        turns = Turns({_OURS: list(self._benchmark.stats.stats.data), _PEER: their_seconds})
+        result = PairResult(self._case, peer, texts, size, turns)
         self._benchmark.extra_info.update(
             peer=peer,
             texts=texts,
             bytes=size,
-            peer_median_seconds=statistics.median(their_seconds),
+            peer_median_seconds=turns.median(_PEER),
             ratio_of_medians=result.ratio,
-            lowest_ratio=result.round_ratios[0],
-            highest_ratio=result.round_ratios[-1],
+            lowest_ratio=result.spread[0],
+            highest_ratio=result.spread[1],
         )
         self._report(result)
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
 
 
 def markdown_table(results: list[PairResult]) -> list[str]:
@@ -116,11 +105,7 @@ def markdown_table(results: list[PairResult]) -> list[str]:
         ["---", "--:", "--:", "---", "--:", "--:", "--:", "--:", "--:"],
     ]
     for result in results:
-        speeds = [
-            figure
-            for seconds in (statistics.median(result.theirs), statistics.median(result.ours))
-            for figure in (f"{result.texts / seconds:,.0f}", f"{result.size / seconds / 1e6:.1f}")
-        ]
-        spread = f"{result.ratio:.2f} ({result.round_ratios[0]:.2f} to {result.round_ratios[-1]:.2f})"
+        speeds = [figure for seconds in result.seconds for figure in (f"{result.texts / seconds:,.0f}", f"{result.size / seconds / 1e6:.1f}")]
+        spread = f"{result.ratio:.2f} ({result.spread[0]:.2f} to {result.spread[1]:.2f})"
         rows.append([result.case, f"{result.texts:,}", f"{result.size / result.texts:.0f}", result.peer, *speeds, spread])
     return [f"| {' | '.join(row)} |" for row in rows]

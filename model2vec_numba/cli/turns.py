@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Turns", "take_turns", "timed"]
+__all__ = ["Turns", "rounds_within", "take_turns", "timed"]
 
 # How long all rounds of all contestants take together, about.
 _SECONDS = 5.0
@@ -50,12 +50,17 @@ def timed(work: Callable[[], object]) -> Callable[[], float]:
     return run
 
 
+def rounds_within(once: float, seconds: float = _SECONDS) -> int:
+    """How many rounds, of `once` seconds each, take about so many seconds: at least five, and an odd number, so that one is the median."""
+    return max(_FEWEST_ROUNDS, min(_MOST_ROUNDS, int(seconds / max(once, 1e-9)))) | 1
+
+
 def take_turns(contestants: Mapping[str, Callable[[], float]], *, rounds: int | None = None, seconds: float = _SECONDS, least: float = 0.0) -> Turns:
     """Let contestants do a round each, in turns.
 
     Args:
         contestants: each does its work and returns the seconds that it took; see `timed`.
-        rounds: how many rounds; ``None``: as many as take about so many seconds, but at least five, and an odd number of them.
+        rounds: how many rounds; ``None``: see `rounds_within`.
         seconds: see `rounds`.
         least: a contestant that is faster than so many seconds does its work several times in a round, whose mean counts. After the others' turns
             the caches hold what is theirs, which would count for much in a few milliseconds.
@@ -67,8 +72,7 @@ def take_turns(contestants: Mapping[str, Callable[[], float]], *, rounds: int | 
     if least > 0:
         contestants = {name: _repeated(run, math.ceil(least / max(run(), 1e-9))) for name, run in contestants.items()}
     first = {name: run() for name, run in contestants.items()}
-    if rounds is None:
-        rounds = max(_FEWEST_ROUNDS, min(_MOST_ROUNDS, int(seconds / max(sum(max(value, least) for value in first.values()), 1e-9)))) | 1
+    rounds = rounds or rounds_within(sum(max(value, least) for value in first.values()), seconds)
     taken: dict[str, list[float]] = {name: [value] for name, value in first.items()}
     for _ in range(rounds - 1):
         for name, run in contestants.items():
