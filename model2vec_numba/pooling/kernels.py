@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from model2vec_numba.compiled import compiled, inner
 from model2vec_numba.pooling.sums import (
+    FETCHED,
     FLOAT_STRETCHES,
     INTEGER_STRETCHES,
     MEDIUM,
@@ -195,12 +196,13 @@ def _sum_rows(matrix, rows, ahead, count, factors, around, block):  # type: igno
 
 @overload(_sum_rows)
 def _overload_sum_rows(matrix, rows, ahead, count, factors, around, block):  # type: ignore[no-untyped-def]
-    sum_rows = _sum_integers if isinstance(block.dtype, types.Integer) else _sum_floats
+    sum_floats = _sum_wide_floats if isinstance(matrix.dtype, types.Float) else _sum_floats
+    sum_rows = _sum_integers if isinstance(block.dtype, types.Integer) else sum_floats
     return lambda matrix, rows, ahead, count, factors, around, block: sum_rows(matrix, rows, ahead, count, factors, around, block)
 
 
-def make_sum_rows(wider: int, wide: int) -> Callable[..., None]:
-    """What `_sum_rows` does, so many columns at a time. The sums do not depend on how many."""
+def make_sum_rows(wider: int, wide: int, fetched: int) -> Callable[..., None]:
+    """What `_sum_rows` does, so many columns at a time, with the memory of so many fetched together. The sums do not depend on how many."""
 
     @inner
     def sum_rows(
@@ -213,32 +215,38 @@ def make_sum_rows(wider: int, wide: int) -> Callable[..., None]:
         block: NDArray[Any],
     ) -> None:
         column, end = -around[0], len(block) + around[1]
-        while end - column >= wide:
-            if (end - column) % wide >= wider - wide:
-                sum_columns(matrix, rows, ahead, count, column, wider, factors, block)
-                column += wider
-            else:
-                sum_columns(matrix, rows, ahead, count, column, wide, factors, block)
+        if end - column >= wide and (end - column) % wide >= wider - wide:
+            sum_columns(matrix, rows, ahead, count, column, wider, wider, factors, block)
+            column += wider
+        while end - column >= fetched:
+            sum_columns(matrix, rows, ahead, count, column, wide, fetched, factors, block)
+            column += wide
+            for _ in range(fetched // wide - 1):
+                sum_columns(matrix, rows, ahead, count, column, wide, 0, factors, block)
                 column += wide
+        if end - column >= wide:
+            sum_columns(matrix, rows, ahead, count, column, wide, wide, factors, block)
+            column += wide
         if end - column >= MEDIUM:
-            sum_columns(matrix, rows, ahead, count, column, MEDIUM, factors, block)
+            sum_columns(matrix, rows, ahead, count, column, MEDIUM, MEDIUM, factors, block)
             column += MEDIUM
         for _ in range((end - column) // NARROW):
-            sum_columns(matrix, rows, ahead, count, column, NARROW, factors, block)
+            sum_columns(matrix, rows, ahead, count, column, NARROW, NARROW, factors, block)
             column += NARROW
         if column < end and end >= NARROW:
             # Some columns again, with the same result: still less than singly.
-            sum_columns(matrix, rows, ahead, count, end - NARROW, NARROW, factors, block)
+            sum_columns(matrix, rows, ahead, count, end - NARROW, NARROW, NARROW, factors, block)
             column = end
         for _ in range(end - column):
-            sum_columns(matrix, rows, ahead, count, column, SINGLE, factors, block)
+            sum_columns(matrix, rows, ahead, count, column, SINGLE, SINGLE, factors, block)
             column += SINGLE
 
     return sum_rows
 
 
-_sum_floats = make_sum_rows(*FLOAT_STRETCHES)
-_sum_integers = make_sum_rows(*INTEGER_STRETCHES)
+_sum_floats = make_sum_rows(*FLOAT_STRETCHES, FETCHED * FLOAT_STRETCHES[1])
+_sum_wide_floats = make_sum_rows(*FLOAT_STRETCHES, FLOAT_STRETCHES[1])
+_sum_integers = make_sum_rows(*INTEGER_STRETCHES, FETCHED * INTEGER_STRETCHES[1])
 
 
 @inner

@@ -19,6 +19,7 @@ from numba.extending import intrinsic
 from model2vec_numba.words import CACHE_LINE, prefetch_bytes
 
 __all__ = [
+    "FETCHED",
     "FLOAT_STRETCHES",
     "INTEGER_STRETCHES",
     "MEDIUM",
@@ -45,6 +46,10 @@ INTEGER_STRETCHES = (144, 128)
 # AVX-512 has 32 registers of 512 bits. AVX2 has 16 of 256, which 144 sums of float32 do not fit: half of that took 0.82 of the time there for
 # float32 with 64 dimensions, 0.93 for float16 with 256, and as long for float32 with 256. int16 sums fit; 96 and 64 of them took a tenth longer.
 FLOAT_STRETCHES = (144, 128) if _has_avx512() else (80, MEDIUM)
+# So many stretches of rows of one or two bytes an element are fetched with the first of them. Two took 0.8 to 0.97 of the time for matrices of 30 MB
+# and more that are drawn from as words are, four were no better, and what the second cache holds takes as long either way. For float32, whose
+# stretches are as long as two of float16, it was 0.97 to 1.1.
+FETCHED = 2
 # LLVM makes two of each where registers have 256 bits. Where they have 512, to say 256 cost int8 an eighth.
 _REGISTER_BITS = 512
 # So many registers of squares are summed side by side.
@@ -55,7 +60,9 @@ _I8, _I32, _I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 
 
 @intrinsic(prefer_literal=True)
-def sum_columns(_typing_context: Any, matrix: Any, rows: Any, ahead: Any, count: Any, first: Any, columns: Any, factors: Any, sums: Any) -> Any:
+def sum_columns(
+    _typing_context: Any, matrix: Any, rows: Any, ahead: Any, count: Any, first: Any, columns: Any, fetched: Any, factors: Any, sums: Any
+) -> Any:
     """Write ``sum(factors[k] * matrix[rows[k], first:first + columns] for k < count)`` to ``sums[first:first + columns]``.
 
     Rows are added four at a time, as ``sums += (a + b) + (c + d)``, and the last ones singly. No bounds are checked.
@@ -63,22 +70,23 @@ def sum_columns(_typing_context: Any, matrix: Any, rows: Any, ahead: Any, count:
     Args:
         matrix: shape (any, dim), C-contiguous, of one of the kernels' types; see `widen`.
         rows: int64, shape (at least count,).
-        ahead: likewise: rows that the processor is asked to have at hand for later.
+        ahead: likewise: rows of which the processor is asked to have `fetched` columns at hand for later, from `first` on.
         count, first: integers. Columns before the first and behind the last are what lies there in memory, in `sums` too.
-        columns: an integer that is known when this is compiled.
+        columns, fetched: integers that are known when this is compiled.
         factors: float32, shape (at least count,), or ``None`` for ones.
         sums: shape (dim,), of the type that is summed in: int16 for int8 without factors, float64 for float64, float32 otherwise.
     """
-    if not (isinstance(matrix, types.Array) and matrix.layout == "C" and isinstance(columns, types.IntegerLiteral)):
+    known = isinstance(columns, types.IntegerLiteral) and isinstance(fetched, types.IntegerLiteral)
+    if not (isinstance(matrix, types.Array) and matrix.layout == "C" and known):
         return None
-    width = columns.literal_value
+    width, fetched_width = columns.literal_value, fetched.literal_value
     weighted = isinstance(factors, types.Array)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         def array(i: int) -> Any:
             return cgutils.create_struct_proxy(signature.args[i])(context, builder, arguments[i])
 
-        matrix_array, rows_array, ahead_array, sums_array = map(array, (0, 1, 2, 7))
+        matrix_array, rows_array, ahead_array, sums_array = map(array, (0, 1, 2, 8))
         count, first = arguments[3], arguments[4]
         sum_type, stored_type = context.get_value_type(sums.dtype), context.get_value_type(matrix.dtype)
         lanes = math.gcd(width, _REGISTER_BITS // _bits(sum_type))
@@ -91,7 +99,7 @@ def sum_columns(_typing_context: Any, matrix: Any, rows: Any, ahead: Any, count:
             return builder.gep(base, [builder.mul(builder.load(builder.gep(numbers.data, [k])), row_bytes)])
 
         def factor_of(k: Any) -> Any:
-            factor = builder.load(builder.gep(array(6).data, [k]))
+            factor = builder.load(builder.gep(array(7).data, [k]))
             return _splat(builder, builder.fpext(factor, sum_type) if sum_type != factor.type else factor, register)
 
         def elements(k: Any) -> list[Any]:
@@ -104,7 +112,7 @@ def sum_columns(_typing_context: Any, matrix: Any, rows: Any, ahead: Any, count:
         def add_four(k: Any, totals: list[Any]) -> list[Any]:
             places = [builder.add(k, _I64(i)) for i in range(4)]
             for place in places:
-                prefetch_bytes(builder, start_of(ahead_array, place), width * _bits(stored_type) // 8)
+                prefetch_bytes(builder, start_of(ahead_array, place), fetched_width * _bits(stored_type) // 8)
             return [add(total, add(add(a, b), add(c, d))) for total, a, b, c, d in zip(totals, *map(elements, places), strict=True)]
 
         def add_one(k: Any, totals: list[Any]) -> list[Any]:
@@ -119,7 +127,7 @@ def sum_columns(_typing_context: Any, matrix: Any, rows: Any, ahead: Any, count:
             builder.store(total, builder.gep(out, [_I32(i)]), align=1)
         return context.get_dummy_value()
 
-    return types.void(matrix, rows, ahead, types.int64, types.int64, columns, factors, sums), generate
+    return types.void(matrix, rows, ahead, types.int64, types.int64, columns, fetched, factors, sums), generate
 
 
 @intrinsic
