@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
@@ -10,6 +9,8 @@ from numba import njit
 from numba.core.caching import NullCache
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher
+
+from model2vec_numba.forks import forks_wait_for
 
 __all__ = ["compiled", "inner", "inner_always"]
 
@@ -86,8 +87,4 @@ def _inner(function: Function, **options: Any) -> Function:
     return made  # type: ignore[no-any-return]
 
 
-# A child that is forked while another thread compiles would find numba's lock held for good: forks wait for the compiler.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=global_compiler_lock.acquire, after_in_parent=global_compiler_lock.release, after_in_child=global_compiler_lock.release
-    )
+forks_wait_for(global_compiler_lock)

@@ -29,6 +29,9 @@ THREADS = 16
 MANY = 24
 _OTHERS = ["\u4f60\u597d\uff0c\u4e16\u754c\u3002", "Gr\u00fc\u00dfe aus K\u00f6ln [MASK]", "\u041f\u0440\u0438\u0432\u0435\u0442", "", "x" * 300]
 
+# Scripts, and characters that become long ones.
+_NEW = ["\u05d0\u05d1\u05d2 \u0928\u092e\u0938\u094d\u0924\u0947", "\ufdfa \ufb00", "\u0e2a\u0e27\u0e31\u0e2a", "\uc548\ub155 \ud55c\uad6d"]
+
 
 def load(folder: str | None = None) -> StaticModel:
     from model2vec_numba import StaticModel  # not needed by all
@@ -134,6 +137,41 @@ def fork(layer: str) -> dict[str, Any]:
     return {"statuses": statuses, "parent": check()}
 
 
+def learn(folder: str, how: str) -> dict[str, Any]:
+    """While a thread learns pages of code points, the process forks and the child learns, or a signal's handler learns in the same thread."""
+    from model2vec_numba.tokenization.pages import learning
+
+    expected, model = load(folder).encode(_NEW), load(folder)
+    # Of all pages: one text, and one for each.
+    text, others = "".join(map(chr, range(0x100, 0xD700, 64))), list(map(chr, range(0x100, 0xD700, 61)))
+    begun, wrong = 0, 0
+
+    def encode_new(*_: object) -> None:
+        nonlocal begun, wrong
+        number = begun % len(_NEW)
+        begun += 1
+        wrong += not np.array_equal(model.encode(_NEW[number]), expected[number])
+
+    if how == "fork":
+        thread = threading.Thread(target=model.encode, args=(text,))
+        thread.start()
+        while thread.is_alive() and learning.acquire(blocking=False):
+            learning.release()
+        met = thread.is_alive()
+        status = _status_of_child(lambda: np.array_equal(model.encode(_NEW), expected))
+        thread.join()
+    else:
+        # The first of them learn in the midst of the long text's learning; they interrupt each other too.
+        signal.signal(signal.SIGALRM, encode_new)
+        signal.setitimer(signal.ITIMER_REAL, 0.005, 0.005)
+        model.encode(text)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        met, status = begun > len(_NEW), wrong
+    fresh = load(folder)
+    right = np.array_equal(model.encode(others), np.stack([fresh.encode(other) for other in others]))
+    return {"met": met, "status": status, "right": right}
+
+
 def _status_of_child(task: Callable[[], bool]) -> int:
     """Fork, and give the status that the child ends with: 0 if the task is true."""
     child = os.fork()
@@ -196,7 +234,7 @@ def _with_loky(model: StaticModel, texts: list[list[str]], workers: int) -> list
 
 def main() -> None:
     name, *arguments = sys.argv[1:]
-    tasks: dict[str, Callable[..., dict[str, Any]]] = {task.__name__: task for task in (threads, start, start_kernels, fork, pools)}
+    tasks: dict[str, Callable[..., dict[str, Any]]] = {task.__name__: task for task in (threads, start, start_kernels, fork, learn, pools)}
     # Texts are the same whatever the folder that this is run from.
     os.chdir(Path(__file__).parent)
     print(json.dumps(tasks[name](*arguments)))

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import stress_workers
 from helpers import DTYPES, model_bytes, new_tokenizer, random_matrix, write_model
+from tokenizers import Tokenizer
 
 import model2vec_numba
 from model2vec_numba import StaticModel
@@ -63,6 +64,15 @@ def test_threads(layer: str, pytestconfig: pytest.Config) -> None:
 def test_fork(layer: str) -> None:
     result = worker("fork", layer, NUMBA_THREADING_LAYER=layer, NUMBA_NUM_THREADS="2")
     assert result == {"statuses": [0] * 4, "parent": True}
+
+
+@needs_fork
+@pytest.mark.parametrize("how", ["fork", "signal"])
+@pytest.mark.parametrize("kind", ["wordpiece-uncased", "unigram"])
+def test_learn_meanwhile(kind: str, how: str, tmp_path: Path, tokenizers: dict[str, Tokenizer]) -> None:
+    parts = {"embeddings": random_matrix(tokenizers[kind].get_vocab_size(), 8, "float32")}
+    folder = write_model(tmp_path / "model", model_bytes(tokenizers[kind], parts, {"normalize": True}))
+    assert worker("learn", folder, how, timeout=150) == {"met": True, "status": 0, "right": True}
 
 
 @needs_fork

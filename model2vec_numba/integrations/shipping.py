@@ -21,8 +21,22 @@ __all__ = ["ModelReference", "one_thread"]
 # Models that a process keeps. Several at a time are rare, and workers live long.
 _KEPT = 4
 
-_loaded: dict[str | bytes | None, StaticModel] = {}
-_loading = threading.Lock()
+
+class _Loaded:
+    """The models that this process keeps."""
+
+    def __init__(self) -> None:
+        self.models: dict[str | bytes | None, StaticModel] = {}
+        self.renew_lock()
+
+    def renew_lock(self) -> None:
+        """In a forked child too: nobody loads there what a thread of the parent was loading."""
+        self.lock = threading.Lock()
+
+
+_loaded = _Loaded()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_loaded.renew_lock)
 
 
 class ModelReference:
@@ -47,12 +61,13 @@ class ModelReference:
         Raises:
             ModelError: there is no such model here.
         """
-        with _loading:
-            if self._key not in _loaded:
-                while len(_loaded) >= _KEPT:
-                    del _loaded[next(iter(_loaded))]
-                _loaded[self._key] = self._made()
-            return _loaded[self._key]
+        models = _loaded.models
+        with _loaded.lock:
+            if self._key not in models:
+                while len(models) >= _KEPT:
+                    del models[next(iter(models))]
+                models[self._key] = self._made()
+            return models[self._key]
 
     def _made(self) -> StaticModel:
         from model2vec_numba.model import StaticModel

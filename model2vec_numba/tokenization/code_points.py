@@ -14,6 +14,7 @@ from tokenizers.pre_tokenizers import PreTokenizer
 
 from model2vec_numba.compiled import inner
 from model2vec_numba.tokenization.pages import PAGE_COUNT, Pages, code_points_of
+from model2vec_numba.tokenization.pool import Pool
 
 __all__ = [
     "CANNOT_VOUCH",
@@ -60,7 +61,7 @@ class CodePointTable:
         entries: uint64, shape (0x110000,). Bits 0 to 3 hold the kind, bits 4 to 7 the number of UTF-8 bytes that it becomes, bits 8 to 15 the
             number of code points that these are, bits 16 to 63 the bytes themselves, the first lowest; or, for a `LONG_WORD`, their place in
             `pool`.
-        pool: uint8, the bytes of the long ones, at most 15 each. It never moves: compiled code in another thread may be reading it.
+        pool: uint8, the bytes of the long ones, at most 15 each; see `Pool`.
         pages: those of `entries` that are learnt.
     """
 
@@ -69,10 +70,10 @@ class CodePointTable:
         self._normalizer = normalizer
         self._pre_tokenizer = pre_tokenizer
         self._decomposes = decomposes
-        self._pool_used = 0
+        self._pool = Pool(_POOL_BYTES)
         # Nine megabytes of address space, of which the system provides only the pages that are written.
         self.entries: NDArray[np.uint64] = np.zeros(PAGE_COUNT << 8, np.uint64)
-        self.pool: NDArray[np.uint8] = np.zeros(_POOL_BYTES, np.uint8)
+        self.pool = self._pool.data
         self.pages = Pages(self._learn_page)
 
     def solid(self, text: str) -> str:
@@ -117,11 +118,10 @@ class CodePointTable:
             return CANNOT_VOUCH
         payload = int.from_bytes(encoded, "little")
         if len(encoded) > _INLINE_BYTES:
-            if kind != WORD or self._pool_used + 2 * _LONG_BYTES > _POOL_BYTES:
+            place = self._pool.add(encoded) if kind == WORD else None
+            if place is None:
                 return CANNOT_VOUCH
-            kind, payload = LONG_WORD, self._pool_used
-            self.pool[payload : payload + len(encoded)] = np.frombuffer(encoded, np.uint8)
-            self._pool_used += len(encoded)
+            kind, payload = LONG_WORD, place
         return payload << 16 | len(solid) << 8 | len(encoded) << 4 | kind
 
     def _classes(self, characters: list[str]) -> dict[str, int]:

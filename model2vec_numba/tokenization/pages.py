@@ -14,12 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model2vec_numba.compiled import inner
+from model2vec_numba.forks import forks_wait_for
 
-__all__ = ["PAGE_COUNT", "Pages", "ask_for_page", "code_points_of", "no_pages"]
+__all__ = ["PAGE_COUNT", "Pages", "ask_for_page", "code_points_of", "learning", "no_pages"]
 
 PAGE_COUNT = 0x110000 >> 8
 
 Result = TypeVar("Result")
+
+# Held by the thread that learns from the library, which may have to compile. It may come here again: in a signal handler, for a text of its own.
+learning = threading.RLock()
+forks_wait_for(learning)
 
 
 def no_pages() -> NDArray[np.uint8]:
@@ -43,9 +48,8 @@ class Pages:
     """The pages of one table that are learnt; the first, which nearly all texts need, from the beginning."""
 
     def __init__(self, learn_page: Callable[[int], object]) -> None:
-        """`learn_page` fills a page of the table; one call at a time."""
+        """`learn_page` fills a page of the table. One thread calls it at a time; a signal handler may in the middle of another call."""
         self._learn_page = learn_page
-        self._lock = threading.Lock()
         learn_page(0)
         self._learnt = {0}
 
@@ -62,7 +66,7 @@ class Pages:
         # The rest takes microseconds even for none, and most texts need none.
         if not missing[PAGE_COUNT]:
             return False
-        with self._lock:
+        with learning:
             for page in missing[:PAGE_COUNT].nonzero()[0].tolist():
                 # Another thread may have been here meanwhile.
                 if page not in self._learnt:

@@ -9,7 +9,6 @@ Any number of steps of a `Sequence` are one pass over the text, if at most one o
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -31,7 +30,8 @@ from model2vec_numba.tokenization.normalizers.local_kernel import (
     fill_slots,
     normalize_texts,
 )
-from model2vec_numba.tokenization.pages import PAGE_COUNT, Pages, code_points_of, no_pages
+from model2vec_numba.tokenization.pages import PAGE_COUNT, Pages, code_points_of, learning, no_pages
+from model2vec_numba.tokenization.pool import Pool
 
 __all__ = ["LocalNormalizer", "LocalStep", "local_step"]
 
@@ -105,7 +105,7 @@ class LocalNormalizer:
             `GLUES`, bits 8 to 15 the number of UTF-8 bytes that it becomes, bits 16 to 63 the bytes themselves, the first lowest, or their
             place in `pool`.
         same: uint64, shape (0x110000 / 64,), a bit for each code point: 1 for one that is known to stay as it is, whatever stands beside it.
-        pool: uint8, the bytes of those that become more than six. It never moves: compiled code in another thread may be reading it.
+        pool: uint8, the bytes of those that become more than six; see `Pool`.
     """
 
     def __init__(self, steps: list[LocalStep]) -> None:
@@ -120,13 +120,12 @@ class LocalNormalizer:
             before = [*before, {**parts[position], "strip_accents": False, "lowercase": False}]  # type: ignore[index]
         self._before = _sequence(before)
         self._fence = next((c for c in "|~z\u4e00\u0416\U00010000" if _ask(self._whole, c + c) == c + c), None)
-        self._lock = threading.Lock()
-        self._pool_used = 0
+        self._pool = Pool(_POOL_BYTES)
         self._known: dict[bytes, bytes] = {}
         # Nine megabytes of address space, of which the system provides only the pages that are written.
         self.entries: NDArray[np.uint64] = np.zeros(PAGE_COUNT << 8, np.uint64)
         self.same: NDArray[np.uint64] = np.zeros(PAGE_COUNT << 2, np.uint64)
-        self.pool: NDArray[np.uint8] = np.zeros(_POOL_BYTES, np.uint8)
+        self.pool = self._pool.data
         self._runs = self._run_arrays()
         self._pages = Pages(self._learn_page)
         self._printable_same = bool((self.entries[0x20:0x7F] & np.uint64(0xFF) == SAME).all())
@@ -157,7 +156,7 @@ class LocalNormalizer:
 
     def _learn_runs(self, data: NDArray[np.uint8], misses: NDArray[np.int64]) -> None:
         found = {data[begin:end].tobytes() for begin, end in misses.tolist()}
-        with self._lock:
+        with learning:
             # So that memory stays bounded, whatever the texts: those met first are not more likely to be met again than later ones.
             if len(self._known) + len(found) > _MOST_RUNS:
                 self._known.clear()
@@ -168,10 +167,12 @@ class LocalNormalizer:
             self._runs = self._run_arrays()
 
     def _run_arrays(self) -> _Runs:
-        keys, key_offsets = _joined(list(self._known))
-        values, value_offsets = _joined(list(self._known.values()))
-        slots = np.zeros(1 << max(4, (2 * len(self._known)).bit_length()), np.int32)
-        if self._known:
+        # In one step, which no signal handler that learns comes between.
+        known = list(self._known.items())
+        keys, key_offsets = _joined([key for key, _ in known])
+        values, value_offsets = _joined([value for _, value in known])
+        slots = np.zeros(1 << max(4, (2 * len(known)).bit_length()), np.int32)
+        if known:
             fill_slots(keys, key_offsets, slots)
         return _Runs(slots, keys, key_offsets, values, value_offsets)
 
@@ -195,11 +196,9 @@ class LocalNormalizer:
             return SAME
         if length <= _INLINE_BYTES:
             return int.from_bytes(becomes, "little") << 16 | length << 8 | INLINE
-        if length > _LONGEST_BYTES or self._pool_used + length > _POOL_BYTES:
+        place = self._pool.add(becomes) if length <= _LONGEST_BYTES else None
+        if place is None:
             return CANNOT_VOUCH
-        place = self._pool_used
-        self.pool[place : place + length] = np.frombuffer(becomes, np.uint8)
-        self._pool_used += length
         return place << 16 | length << 8 | POOLED
 
 
