@@ -139,8 +139,8 @@ class KernelCache:
 
     def _name_and_identity(self, signature: Any, codegen: Any) -> tuple[str, bytes]:
         """The name of the file, and the digest of all that its contents depend on: not all of it is in the name, so that stale files are replaced."""
-        boundscheck = bool(config.BOUNDSCHECK)
-        variant = repr((signature, codegen.magic_tuple(), boundscheck, self._closure))
+        settings = (bool(config.BOUNDSCHECK), bool(config.DEBUGINFO_DEFAULT))
+        variant = repr((signature, codegen.magic_tuple(), settings, self._closure))
         versions = (numba.__version__, llvmlite.__version__, sys.implementation.cache_tag, getattr(sys, "abiflags", ""))
         name = f"{self._name}.{sys.implementation.cache_tag}.{hashlib.sha256(variant.encode()).hexdigest()[:16]}{_SUFFIX}"
         return name, hashlib.sha256(repr((_SOURCES, versions, self._name, self._function, variant)).encode()).digest()

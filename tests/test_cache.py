@@ -217,15 +217,16 @@ def test_it_is_stale_when_the_function_changed(source: Path, folder: Path) -> No
     only_file(folder)
 
 
-def test_bounds_checks_are_compiled_apart(source: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(config, "BOUNDSCHECK", 0)
+@pytest.mark.parametrize("setting", ["BOUNDSCHECK", "DEBUGINFO_DEFAULT"])
+def test_code_for_debugging_is_compiled_apart(setting: str, source: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, setting, 0)
     Kernels(source).add(1, 2)
-    monkeypatch.setattr(config, "BOUNDSCHECK", 1)
+    monkeypatch.setattr(config, setting, 1)
     Kernels(source).add(1, 2)
     assert done() == (0, 2, 2)
     assert len(files(folder)) == 2
     Kernels(source).add(1, 2)
-    monkeypatch.setattr(config, "BOUNDSCHECK", 0)
+    monkeypatch.setattr(config, setting, 0)
     Kernels(source).add(1, 2)
     assert done() == (2, 2, 2)
 
