@@ -213,4 +213,4 @@ def test_a_model_is_loaded_once_in_a_process(default_model: StaticModel, tiny_fo
         tiny_folder.rename(folder)
         ModelReference(folder).load()
         folder.rename(tiny_folder)
-    assert len(shipping._loaded) <= shipping._KEPT
+    assert len(shipping._loaded.models) <= shipping._KEPT
