@@ -172,6 +172,14 @@ def learn(folder: str, how: str) -> dict[str, Any]:
     return {"met": met, "status": status, "right": right}
 
 
+def load_in_child() -> dict[str, Any]:
+    """The process forks while models are being loaded for tasks; the child loads one too."""
+    from model2vec_numba.integrations import shipping
+
+    with shipping._loaded.lock:
+        return {"status": _status_of_child(lambda: bool(shipping.ModelReference(None).load().encode("a text").any()))}
+
+
 def _status_of_child(task: Callable[[], bool]) -> int:
     """Fork, and give the status that the child ends with: 0 if the task is true."""
     child = os.fork()
@@ -234,7 +242,9 @@ def _with_loky(model: StaticModel, texts: list[list[str]], workers: int) -> list
 
 def main() -> None:
     name, *arguments = sys.argv[1:]
-    tasks: dict[str, Callable[..., dict[str, Any]]] = {task.__name__: task for task in (threads, start, start_kernels, fork, learn, pools)}
+    tasks: dict[str, Callable[..., dict[str, Any]]] = {
+        task.__name__: task for task in (threads, start, start_kernels, fork, learn, load_in_child, pools)
+    }
     # Texts are the same whatever the folder that this is run from.
     os.chdir(Path(__file__).parent)
     print(json.dumps(tasks[name](*arguments)))

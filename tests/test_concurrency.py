@@ -76,6 +76,11 @@ def test_learn_meanwhile(kind: str, how: str, tmp_path: Path, tokenizers: dict[s
 
 
 @needs_fork
+def test_fork_while_a_model_is_loaded_for_tasks() -> None:
+    assert worker("load_in_child") == {"status": 0}
+
+
+@needs_fork
 def test_pools_of_forked_processes() -> None:
     assert worker("pools", "fork", "1", NUMBA_NUM_THREADS="2") == {"pool, fork": True, "executor, fork": True}
 
