@@ -19,6 +19,7 @@ import pytest
 
 from model2vec_numba import StaticModel
 from model2vec_numba.cli import main, sinks, streaming, tables
+from model2vec_numba.cli.parquet import ParquetSink
 from model2vec_numba.cli.partial import PartialFile
 
 pa = pytest.importorskip("pyarrow")
@@ -423,7 +424,7 @@ class Interrupted:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, after: int, error: BaseException) -> None:
         self.left = after
         self.error = error
-        for sink in (sinks._Parquet, sinks._Arrow, sinks._Text):
+        for sink in (ParquetSink, sinks._Arrow, sinks._Text):
             monkeypatch.setattr(sink, "write", self.wrapped(sink.write))
 
     def wrapped(self, method: Callable[..., None]) -> Callable[..., None]:
@@ -558,13 +559,14 @@ KILLS = int(os.environ.get("MODEL2VEC_NUMBA_KILLS", "2"))
 
 SLOW = """
 import time
-from model2vec_numba.cli import sinks, streaming
+from model2vec_numba.cli import streaming
+from model2vec_numba.cli.parquet import ParquetSink
 streaming._ROWS, streaming._PART = 500, 1
-write = sinks._Parquet.write
+write = ParquetSink.write
 def slow(sink, batch):
     write(sink, batch)
     time.sleep(0.05)
-sinks._Parquet.write = slow
+ParquetSink.write = slow
 """
 
 

@@ -6,11 +6,11 @@ import io
 import json
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from model2vec_numba.cli.formats import json_rows
+from model2vec_numba.cli.parquet import ParquetSink
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,87 +46,6 @@ Opener = Callable[[Path, "pa.Schema", int, int], Sink]
 def find_sink(target: str) -> Opener | None:
     """The format of a table by the suffix of its file, if it is one."""
     return _OPENERS.get(PurePath(target).suffix.lower())
-
-
-class _Parquet:
-    """A Parquet file in parts, each a run of row groups.
-
-    The metadata that a reader needs is at a Parquet file's end and gives the places of row groups in it. Each part is written by a writer of its
-    own at the end of the file as it is, and followed by the metadata of all parts so far, so that the file cut off behind any part is whole.
-    The metadata in between, a few kilobytes to a part, is what this costs: nothing refers to it. (Put together from files, the
-    parts would all have to be read and written again.)
-    """
-
-    def __init__(self, path: Path, schema: pa.Schema, _rows: int, size: int) -> None:
-        import pyarrow.parquet as pq
-
-        self.path = path
-        os.truncate(path, size)
-        self._schema = schema
-        self._metadata = pq.read_metadata(path) if size else None
-        self._parts: list[Any] = []
-        self._writer: Any = None
-        self._sink: Any = None
-
-    def write(self, batch: pa.RecordBatch) -> None:
-        import pyarrow.parquet as pq
-
-        if self._writer is None:
-            others = self._schema.names[:-1]
-            self._sink = self._append()
-            self._writer = pq.ParquetWriter(
-                self._sink,
-                self._schema,
-                # Vectors do not compress, have no repetitions and no order: to look for them takes as long as to write them.
-                compression=dict.fromkeys(others, "snappy") if others else "none",
-                use_dictionary=others or False,
-                write_statistics=others or False,
-                metadata_collector=self._parts,
-            )
-        self._writer.write_batch(batch, row_group_size=max(1, batch.num_rows))
-
-    def checkpoint(self) -> int:
-        self.close()
-        return self.path.stat().st_size
-
-    def close(self) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        if self._writer is None and self._metadata is None:
-            # No rows at all: a part without row groups.
-            self._sink = self._append()
-            self._writer = pq.ParquetWriter(self._sink, self._schema, metadata_collector=self._parts)
-        if self._writer is not None:
-            self._writer.close()
-            self._sink.close()
-            self._writer = None
-            (part,) = self._parts
-            self._parts.clear()
-            if self._metadata is None:
-                self._metadata = part
-            else:
-                self._metadata.append_row_groups(part)
-                footer = pa.BufferOutputStream()
-                self._metadata.write_metadata_file(footer)
-                with self.path.open("ab") as file:
-                    file.write(footer.getvalue())
-
-    def abandon(self) -> None:
-        if self._writer is not None:
-            # The writer would be closed when it is collected; after a failure to write that fails too.
-            with suppress(OSError, RuntimeError):
-                self._writer.close()
-            self._writer.is_open = False
-            self._sink.close()
-
-    def _append(self) -> Any:
-        import pyarrow as pa
-
-        sink = pa.OSFile(os.fspath(self.path), "ab")
-        # A writer begins nowhere but at the beginning. What it writes goes to the end all the same, and from then on it knows that it is there.
-        os.lseek(sink.fileno(), 0, os.SEEK_SET)
-        return sink
 
 
 class _Arrow:
@@ -292,7 +211,7 @@ def open_text_sink(target: str, write: Write, schema: pa.Schema) -> Sink:
 
 
 _OPENERS: dict[str, Opener] = {
-    ".parquet": _Parquet,
+    ".parquet": lambda path, schema, _rows, size: ParquetSink(path, schema, size),
     ".arrow": _Arrow,
     ".feather": _Arrow,
     ".ipc": _Arrow,

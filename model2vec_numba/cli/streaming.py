@@ -7,6 +7,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,19 +145,28 @@ def encode_tables(
 def _write(batches: Iterator[tuple[pa.RecordBatch, int | None]], sink: Sink, partial: PartialFile | None, advance: Callable[..., object]) -> None:
     """Write the batches, each of which comes with an estimate of the number of all rows, and complete the file."""
     done = 0 if partial is None else partial.rows
-    try:
-        for number, (batch, estimate) in enumerate(batches, 1):
-            sink.write(batch)
-            done += batch.num_rows
-            if partial is not None and number % _PART == 0:
-                partial.save(sink.path, done, sink.checkpoint())
-            advance(batch.num_rows, estimate)
-        sink.close()
-    except BaseException:
-        sink.abandon()
-        if partial is not None and partial.rows:
-            click.echo(f"{partial.rows:,} rows are kept: the same command with --resume goes on behind them", err=True)
-        raise
+    # A disk takes as long for a part as it takes to encode it: that goes on meanwhile.
+    with ThreadPoolExecutor(1) as keeper:
+        kept: Future[None] | None = None
+        try:
+            for number, (batch, estimate) in enumerate(batches, 1):
+                sink.write(batch)
+                done += batch.num_rows
+                if partial is not None and number % _PART == 0:
+                    if kept is not None:
+                        kept.result()
+                    kept = keeper.submit(partial.save, sink.path, done, sink.checkpoint())
+                advance(batch.num_rows, estimate)
+            sink.close()
+            if kept is not None:
+                kept.result()
+        except BaseException:
+            sink.abandon()
+            if kept is not None:
+                wait([kept])
+            if partial is not None and partial.rows:
+                click.echo(f"{partial.rows:,} rows are kept: the same command with --resume goes on behind them", err=True)
+            raise
     if partial is not None:
         partial.finish(sink.path)
 
