@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Literal
 
 import psutil
 import pyarrow as pa
@@ -37,15 +38,15 @@ def make(path: Path, size: int, text: Path | None) -> None:
             rows += _ROW_GROUP
 
 
-def in_memory(path: Path, rows: int) -> float:
+def in_memory(path: Path, rows: int, dtype: Literal["float32", "float16"]) -> float:
     """The rows in a second of `encode_arrow` on the first rows, the best of three."""
     texts = next(pq.ParquetFile(path).iter_batches(rows, columns=["text"]))["text"]
     model = StaticModel.from_pretrained()
-    model.encode_arrow(texts)
+    model.encode_arrow(texts, dtype=dtype)
     seconds = []
     for _ in range(3):
         start = time.perf_counter()
-        model.encode_arrow(texts)
+        model.encode_arrow(texts, dtype=dtype)
         seconds.append(time.perf_counter() - start)
     return len(texts) / min(seconds)
 
@@ -83,6 +84,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--size", type=float, default=2.0, help="gigabytes of the input")
     parser.add_argument("--text", type=Path, help="a file of text to take paragraphs from")
+    parser.add_argument("--dtype", choices=["float32", "float16"], default="float32", help="the type of the vectors' elements, in memory too")
     parser.add_argument("--suffix", default=".parquet", help="the format of the output")
     parser.add_argument("--kills", type=int, default=0, help="then once more, killed that many times at random moments and resumed")
     options = parser.parse_args()
@@ -90,16 +92,16 @@ def main() -> None:
     if not given.exists():
         make(given, int(options.size * 1e9), options.text)
     rows = pq.read_metadata(given).num_rows
-    alone = in_memory(given, min(rows, 1_000_000))
-    code, seconds, peak = run(given, out)
+    alone = in_memory(given, min(rows, 1_000_000), options.dtype)
+    code, seconds, peak = run(given, out, "--dtype", options.dtype)
     print(f"{given.stat().st_size / 1e9:.2f} GB, {rows:,} rows; exit code {code}, peak resident set {peak / 1e6:,.0f} MB")  # noqa: T201
     print(f"{rows / seconds:,.0f} rows/s from start to end, {rows / seconds / alone:.0%} of the {alone:,.0f} rows/s in memory")  # noqa: T201
     if options.kills:
         whole = digest(out)
         out.unlink()
         for _ in range(options.kills):
-            run(given, out, "--resume", kill_after=random.uniform(2, max(4, 2 * seconds / options.kills)))
-        code, _, _ = run(given, out, "--resume")
+            run(given, out, "--dtype", options.dtype, "--resume", kill_after=random.uniform(2, max(4, 2 * seconds / options.kills)))
+        code, _, _ = run(given, out, "--dtype", options.dtype, "--resume")
         same = "equal" if digest(out) == whole else "DIFFERENT"
         print(f"killed up to {options.kills} times: exit code {code}, {same} to the file of one run")  # noqa: T201
 

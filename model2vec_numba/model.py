@@ -26,7 +26,7 @@ from model2vec_numba.files.hub import fetch, push
 from model2vec_numba.files.origin import DEFAULT_MODEL, Origin, digest_of
 from model2vec_numba.files.reading import ModelFiles, read_bytes
 from model2vec_numba.files.writing import write_folder
-from model2vec_numba.pooling import EmbeddingTable, make_table, pool, rows
+from model2vec_numba.pooling import EmbeddingTable, make_table, narrow, pool, rows
 from model2vec_numba.quantization import check_quantization, quantize_table
 from model2vec_numba.storage import Int8Scales
 from model2vec_numba.text import BatchLimits, Portion, check_sentences, portions, utf8_of
@@ -397,7 +397,7 @@ class StaticModel:
             vectors = rows if out.dtype == np.float32 else np.empty(rows.shape, np.float32)
             pool(self._table, self._backend.tokenize(portion.flatten(), max_tokens), divide, vectors)
             if vectors is not rows:
-                rows[:] = vectors
+                narrow(vectors, rows.view(np.uint16))
 
         def is_large(portion_and_rows: tuple[Portion, NDArray[Any]]) -> bool:
             return portion_and_rows[0].size > _LARGE_BYTES and self._backend.divides_texts

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import ml_dtypes
@@ -12,7 +16,7 @@ from numba import njit
 from numpy.typing import NDArray
 from reference import assert_close
 
-from model2vec_numba.pooling import EmbeddingTable, make_table, pool, rows
+from model2vec_numba.pooling import EmbeddingTable, make_table, narrow, pool, rows
 from model2vec_numba.pooling.kernels import make_sum_rows
 from model2vec_numba.pooling.widen import widen
 from model2vec_numba.tokenization import TokenBatch
@@ -136,6 +140,35 @@ def test_widen_leaves_other_types(dtype: str) -> None:
 def test_widen_is_for_compiled_code() -> None:
     with pytest.raises(NotImplementedError):
         widen(np.uint16(0))
+
+
+def test_narrow() -> None:
+    """On all values of half precision, those half-way between two and those beside them, and ten million random ones, as NumPy rounds."""
+    values = np.arange(2**16).astype(np.uint16).view(np.float16).astype(np.float32)
+    values = np.unique(values[np.isfinite(values)])
+    halfway = ((values[1:].astype(np.float64) + values[:-1]) / 2).astype(np.float32)
+    beside = np.nextafter(halfway, np.float32(np.inf)), np.nextafter(halfway, np.float32(-np.inf))
+    limits = np.array([0.0, -0.0, 1e-45, -1e-45, 65519.996, 65520, -65520, 65536, 1e30, np.inf, -np.inf, np.nan], np.float32)
+    random = np.random.default_rng(4).integers(0, 2**32, 10_000_000, np.uint64).astype(np.uint32).view(np.float32)
+    for given in (values, halfway, *beside, limits, random):
+        with np.errstate(over="ignore", invalid="ignore"):
+            expected = given.astype(np.float16)
+        found = np.empty((1, len(given)), np.uint16)
+        narrow(given[None], found)
+        numbers = ~np.isnan(given)
+        np.testing.assert_array_equal(found[0][numbers], expected.view(np.uint16)[numbers])
+        assert np.isnan(found[0][~numbers].view(np.float16)).all()
+
+
+@pytest.mark.exhaustive
+def test_a_processor_without_half_precision(tmp_path: Path) -> None:
+    """Where there are no instructions for it, every number is converted all the same, and float16 is pooled."""
+    tests = ["test_widen_float16", "test_narrow", "test_pool[float16-33]", "test_rows[float16-7]"]
+    environment = {**os.environ, "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(f"{__file__}::{name}" for name in tests)]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "4 passed" in run.stdout
 
 
 @pytest.mark.parametrize("dim", [32, 48, 144, 160, 256, 272, 300])

@@ -6,11 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model2vec_numba.pooling.kernels import PART, gather_rows, pool_parallel, pool_texts
+from model2vec_numba.pooling.narrow import narrow
 from model2vec_numba.pooling.table import EmbeddingTable, make_table
 from model2vec_numba.threads import segments, threads
 from model2vec_numba.tokenization import TokenBatch
 
-__all__ = ["EmbeddingTable", "make_table", "pool", "rows"]
+__all__ = ["EmbeddingTable", "make_table", "narrow", "pool", "rows"]
 
 # Fewer tokens are pooled before the threads have started.
 _PARALLEL_TOKENS = 2048

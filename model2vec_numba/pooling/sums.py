@@ -16,6 +16,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from model2vec_numba.pooling.widen import bfloat_to_float, half_to_float
 from model2vec_numba.words import CACHE_LINE, prefetch_bytes
 
 __all__ = [
@@ -106,7 +107,9 @@ def sum_columns(
             """The stretch of row ``rows[k]``, times its factor, in registers."""
             start = builder.bitcast(start_of(rows_array, k), stored.as_pointer())
             factor = factor_of(k) if weighted else None
-            wide = (_widen(builder, builder.load(builder.gep(start, [_I32(i)]), align=1), matrix.dtype, register) for i in range(width // lanes))
+            wide = (
+                _widen(context, builder, builder.load(builder.gep(start, [_I32(i)]), align=1), matrix.dtype, register) for i in range(width // lanes)
+            )
             return [builder.fmul(factor, values) if weighted else values for values in wide]
 
         def add_four(k: Any, totals: list[Any]) -> list[Any]:
@@ -227,13 +230,12 @@ def _splat(builder: Any, value: Any, vector: Any) -> Any:
     return builder.shuffle_vector(builder.insert_element(undefined, value, _I32(0)), undefined, lanes)
 
 
-def _widen(builder: Any, stored: Any, dtype: Any, vector: Any) -> Any:
+def _widen(context: Any, builder: Any, stored: Any, dtype: Any, vector: Any) -> Any:
     """Stored elements in the type that they are summed in: `widen` for vectors."""
     if dtype == types.uint16:
-        return builder.fpext(builder.bitcast(stored, ir.VectorType(ir.HalfType(), vector.count)), vector)
+        return half_to_float(context, builder, stored)
     if dtype == types.int16:
-        words = ir.VectorType(_I32, vector.count)
-        return builder.bitcast(builder.shl(builder.zext(stored, words), ir.Constant(words, [16] * vector.count)), vector)
+        return bfloat_to_float(builder, stored)
     if dtype == types.int8:
         return builder.sext(stored, vector) if isinstance(vector.element, ir.IntType) else builder.sitofp(stored, vector)
     return stored
