@@ -79,7 +79,14 @@ def minimums(session: nox.Session) -> None:
 def integrations(session: nox.Session) -> None:
     """Arrow, pandas, Polars, DuckDB and scikit-learn: the tests of what works with the real libraries."""
     install(session, "test", extras="arrow,cli,duckdb,pandas,polars,quantization,scikit-learn")
-    files = ("tests/test_arrow.py", "tests/test_integrations.py", "tests/test_readme.py", "tests/test_tables.py", "tests/test_workshop.py")
+    files = (
+        "tests/test_arrow.py",
+        "tests/test_integrations.py",
+        "tests/test_parquet.py",
+        "tests/test_readme.py",
+        "tests/test_tables.py",
+        "tests/test_workshop.py",
+    )
     session.run("pytest", *(session.posargs or files), env=shared_cache(session))
 
 

@@ -1,78 +1,123 @@
-"""Dask, Ray Data and Spark with one worker and with two on the same rows: ``python -m benchmarks.engines dask 1``, then ``… 2``.
+"""Dask, Ray Data and Spark with one worker process and with two: ``python -m benchmarks.engines dask``, or ``ray`` or ``spark``.
 
-To be run where two cores are idle. The second pass of each is timed: the first starts workers, which load the model.
+The input is a folder of Parquet files with long documents, all of which is encoded. To be run where two cores are idle.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
+import random
+import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from benchmarks.corpora import default_corpora
 
-_PARTS = 8
+_DOCUMENT_BYTES = 8000
+_FILE_BYTES = 32 << 20
 
 
-def dask(table: pa.Table, workers: int) -> Callable[[], object]:
-    """A pass of Dask: the sum of the vectors' first numbers, so that no vectors have to travel."""
+def make(folder: Path, size: int) -> int:
+    """Write files of documents, each of paragraphs in an order drawn at random, of about `size` bytes together; the number of documents."""
+    paragraphs = next(default_corpora()).texts
+    draw = random.Random(3)
+    count = _FILE_BYTES // _DOCUMENT_BYTES
+    files = max(2, size // _FILE_BYTES)
+    for number in range(files):
+        documents = []
+        for _ in range(count):
+            document: list[str] = []
+            while sum(map(len, document)) < _DOCUMENT_BYTES:
+                document.append(draw.choice(paragraphs))
+            documents.append("\n".join(document))
+        pq.write_table(pa.table({"text": documents}), folder / f"{number:04}.parquet", compression="none", use_dictionary=False)
+    return files * count
+
+
+def dask(folder: str, workers: int) -> Callable[[], object]:
+    """A pass of Dask over the files: the number of vectors, so that they need not travel."""
     import dask.dataframe as dd
     from distributed import Client
 
     from model2vec_numba.integrations.dask import encode
 
-    client = Client(n_workers=workers, threads_per_worker=1, dashboard_address=None)
-    frame = client.persist(dd.from_pandas(table.to_pandas(), npartitions=_PARTS))
-    counts = encode(frame, "text").map_partitions(lambda part: part["embedding"].count(), meta=("n", int))
-    return counts.compute  # type: ignore[no-any-return]
+    Client(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+    passes = itertools.count()
+
+    def run() -> object:
+        # Under another name in each pass: Dask keeps the results of tasks that are the same.
+        name = f"embedding {next(passes)}"
+        frame = encode(dd.read_parquet(folder), "text", output=name, max_length=None)
+        return frame.map_partitions(lambda part: part[name].count(), meta=("n", int)).compute()
+
+    return run
 
 
-def ray(table: pa.Table, workers: int) -> Callable[[], object]:
-    """A pass of Ray Data, with the vectors left in its object store."""
+def ray(folder: str, workers: int) -> Callable[[], object]:
+    """A pass of Ray Data over blocks in its object store, with the results left there. Each pass starts its workers anew."""
     import ray as ray_
 
     from model2vec_numba.integrations.ray import encode
 
     ray_.init(num_cpus=workers + 1, include_dashboard=False, log_to_driver=False)
-    step = len(table) // _PARTS
-    dataset = ray_.data.from_arrow([table[first : first + step] for first in range(0, len(table), step)])
-    return lambda: encode(dataset, "text", workers=workers).materialize()
+    # Ray's own reader took 20 seconds to list the files where there is no network.
+    dataset = ray_.data.from_arrow_refs([ray_.put(pq.read_table(path)) for path in sorted(Path(folder).iterdir())])
+    return lambda: encode(dataset, "text", workers=workers, batch_size=512, max_length=None).materialize()
 
 
-def spark(table: pa.Table, workers: int) -> Callable[[], object]:
+def spark(folder: str, workers: int) -> Callable[[], object]:
     """A pass of Spark into its sink for nothing."""
     from pyspark.sql import SparkSession
 
     from model2vec_numba.integrations.spark import encode
 
     os.environ["PYSPARK_PYTHON"] = sys.executable
-    builder = SparkSession.builder.master(f"local[{workers}]").config("spark.ui.enabled", "false").config("spark.driver.memory", "4g")
-    frame = builder.getOrCreate().createDataFrame(table).repartition(_PARTS).cache()
-    frame.count()
-    return lambda: encode(frame, "text").write.format("noop").mode("overwrite").save()
+    session = SparkSession.builder.master(f"local[{workers}]").config("spark.ui.enabled", "false").config("spark.driver.memory", "4g").getOrCreate()
+    return lambda: encode(session.read.parquet(folder), "text", max_length=None).write.format("noop").mode("overwrite").save()
+
+
+_ENGINES = {"dask": dask, "ray": ray, "spark": spark}
+
+
+def measured(engine: str, workers: int, folder: str) -> float:
+    """The seconds of a pass in a process of its own, so that none inherits another's workers."""
+    command = [sys.executable, "-m", "benchmarks.engines", engine, "--workers", str(workers), "--folder", folder]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
 
 
 def main() -> None:
-    """Time one number of workers in each process, so that none inherits the other's."""
+    """Measure one and two workers in turns."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("engine", choices=["dask", "ray", "spark"])
-    parser.add_argument("workers", type=int)
-    parser.add_argument("--rows", type=int, default=400_000)
+    parser.add_argument("engine", choices=_ENGINES)
+    parser.add_argument("--size", type=float, default=2.0, help="gigabytes of the input")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--workers", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    texts = next(default_corpora()).texts
-    table = pa.table({"text": (texts * (options.rows // len(texts) + 1))[: options.rows]})
-    run = {"dask": dask, "ray": ray, "spark": spark}[options.engine](table, options.workers)
-    run()
-    seconds = []
-    for _ in range(3):
+    if options.workers:
+        run = _ENGINES[options.engine](options.folder, options.workers)
+        # The first pass starts workers, which load the model.
+        run()
         start = time.perf_counter()
         run()
-        seconds.append(time.perf_counter() - start)
-    print(f"{options.engine}, {options.workers} workers: {options.rows / min(seconds):,.0f} rows/s")  # noqa: T201
+        print(time.perf_counter() - start)  # noqa: T201
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        documents = make(Path(folder), int(options.size * 1e9))
+        rounds = [[measured(options.engine, workers, folder) for workers in (1, 2)] for _ in range(options.rounds)]
+    one, two = (statistics.median(seconds) for seconds in zip(*rounds, strict=True))
+    ratios = sorted(first / second for first, second in rounds)
+    print(f"{options.engine}: {documents / one:,.0f} documents/s with one worker, {documents / two:,.0f} with two")  # noqa: T201
+    print(f"{one / two:.2f} times as many ({ratios[0]:.2f} to {ratios[-1]:.2f})")  # noqa: T201
 
 
 if __name__ == "__main__":
