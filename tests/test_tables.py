@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import random
@@ -475,6 +476,18 @@ def test_resume(given: str, out: str, torn: bool, call: Callable[..., Result], m
 
 
 @pytest.mark.usefixtures("small_batches")
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), OSError(os.strerror(errno.ENOSPC))], ids=repr)
+@pytest.mark.parametrize("out", OUT)
+def test_a_full_disk(out: str, error: OSError, call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    write(Path("in.parquet"), table())
+    Interrupted(monkeypatch, 3, error)
+    result = call("encode", "in.parquet", "-o", f"out.{out}")
+    assert result.code == 1
+    assert f"out.{out}: {os.strerror(errno.ENOSPC)}" in result.err
+    assert "rows are kept" in result.err
+
+
+@pytest.mark.usefixtures("small_batches")
 def test_interrupted_before_the_first_part(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
     write(Path("in.parquet"), table())
     Interrupted(monkeypatch, 1, KeyboardInterrupt())
@@ -490,7 +503,7 @@ def test_what_was_left_is_forgotten_without_resume(call: Callable[..., Result], 
         Interrupted(patch, 3, OSError(28, "No space left on device"))
         result = call("encode", "in.parquet", "-o", "out.parquet")
         assert result.code == 1
-        assert result.err.endswith("\nerror: No space left on device\n")
+        assert result.err.endswith("\nerror: out.parquet: No space left on device\n")
     assert len(files()) == 3
     assert call("encode", "in.parquet", "-o", "out.parquet").code == 0
     assert files() == ["in.parquet", "out.parquet"]

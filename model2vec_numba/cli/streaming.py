@@ -20,6 +20,7 @@ from model2vec_numba.cli.partial import PartialFile
 from model2vec_numba.cli.progress import progress
 from model2vec_numba.cli.sinks import Sink, find_sink, open_text_sink
 from model2vec_numba.cli.tables import STANDARD_INPUT, TEXT_COLUMN, Table, open_table, table_of_texts
+from model2vec_numba.files.whole_file import naming
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -139,10 +140,12 @@ def encode_tables(
         on_screen = is_standard_output(target) and os.isatty(1)
         with progress(reader.rows(), show=not quiet and not on_screen) as advance:
             advance(done)
-            _write(stages.ahead(encoded()), sink, partial, advance)
+            _write(stages.ahead(encoded()), sink, target, partial, advance)
 
 
-def _write(batches: Iterator[tuple[pa.RecordBatch, int | None]], sink: Sink, partial: PartialFile | None, advance: Callable[..., object]) -> None:
+def _write(
+    batches: Iterator[tuple[pa.RecordBatch, int | None]], sink: Sink, target: str, partial: PartialFile | None, advance: Callable[..., object]
+) -> None:
     """Write the batches, each of which comes with an estimate of the number of all rows, and complete the file."""
     done = 0 if partial is None else partial.rows
     # A disk takes as long for a part as it takes to encode it: that goes on meanwhile.
@@ -150,14 +153,18 @@ def _write(batches: Iterator[tuple[pa.RecordBatch, int | None]], sink: Sink, par
         kept: Future[None] | None = None
         try:
             for number, (batch, estimate) in enumerate(batches, 1):
-                sink.write(batch)
+                with naming(target):
+                    sink.write(batch)
                 done += batch.num_rows
                 if partial is not None and number % _PART == 0:
                     if kept is not None:
                         kept.result()
-                    kept = keeper.submit(partial.save, sink.path, done, sink.checkpoint())
+                    with naming(target):
+                        size = sink.checkpoint()
+                    kept = keeper.submit(partial.save, sink.path, done, size)
                 advance(batch.num_rows, estimate)
-            sink.close()
+            with naming(target):
+                sink.close()
             if kept is not None:
                 kept.result()
         except BaseException:

@@ -128,4 +128,5 @@ def naming(name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OSError(error.errno, error.strerror, name) from error
+        # Libraries raise ones with nothing but a message.
+        raise OSError(error.errno, error.strerror or str(error), name) from error
