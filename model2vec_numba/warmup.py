@@ -14,7 +14,6 @@ from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_to
 
 from model2vec_numba.cache import counts
 from model2vec_numba.model import StaticModel
-from model2vec_numba.pooling import narrow
 from model2vec_numba.text import BatchLimits, column_portions
 
 __all__ = ["Warmed", "warmup"]
@@ -155,8 +154,7 @@ def _use(model: StaticModel) -> None:
     # Long enough for parallel kernels.
     model.encode([" ".join(_TEXTS * _MANY)], max_length=None)
     model.encode_as_sequence(_TEXTS)
-    narrow(np.zeros((1, 1), np.float32), np.zeros((1, 1), np.uint16))
-    # A column of Arrow's, with a text that is cut and one that is left out.
+    # A column of Arrow's, with a text that is cut and one that is left out, to vectors of half precision.
     column = np.frombuffer(b"abcdef", np.uint8), np.array([0, 3, 6], np.int64), np.array([True, False])
-    for portion in column_portions(*column, max_chars=2, limits=BatchLimits(2)):
-        model._backend.tokenize(portion.flatten(), None)
+    taken = column_portions(*column, max_chars=2, limits=BatchLimits(2))
+    model._encode_portions(taken, None, None, np.empty((2, model.dim), np.float16))

@@ -98,6 +98,32 @@ def test_nulls_at_the_edges(vectors: list[Any], tmp_path: Path) -> None:
     assert pq.read_schema(path).equals(batch.schema)
 
 
+@pytest.mark.parametrize("of_list", [True, False])
+@pytest.mark.parametrize("of_elements", [True, False])
+def test_what_may_not_be_null(of_list: bool, of_elements: bool, tmp_path: Path) -> None:
+    kind = pa.list_(pa.field("element", pa.float32(), nullable=of_elements), 2)
+    schema = pa.schema([pa.field("embedding", kind, nullable=of_list)])
+    batch = pa.record_batch([pa.array([[1.0, 2.0], [3.0, 4.0]], kind)], schema=schema)
+    path = tmp_path / "vectors.parquet"
+    path.touch()
+    sink = ParquetSink(path, schema, 0)
+    sink.write(batch)
+    sink.close()
+    assert with_pyarrow(path) == [[1.0, 2.0], [3.0, 4.0]]
+    assert pq.read_schema(path).equals(schema)
+
+
+def test_batches_without_rows(tmp_path: Path) -> None:
+    batch = batch_of([[1.0, 2.0]], 2, pa.float32(), {"id": [1]})
+    path = tmp_path / "vectors.parquet"
+    path.touch()
+    sink = ParquetSink(path, batch.schema, 0)
+    for part in (batch.slice(1), batch, batch.slice(1)):
+        sink.write(part)
+    sink.close()
+    assert pq.read_table(path).equals(pa.Table.from_batches([batch]))
+
+
 # Everything about a file but its vectors is as pyarrow writes it.
 COLUMNS = {
     "id": [5, None, 7],
@@ -236,6 +262,14 @@ def test_varint(number: int, coded: bytes) -> None:
     assert varint(number) == coded
 
 
+def test_doubles_stay_bytes() -> None:
+    """Statistics of places on the earth have them."""
+    coded = b"\x17" + np.float64(2.5).tobytes() + b"\x19\x17" + np.float64(-1).tobytes() + b"\x00"
+    assert write_struct(read_struct(coded)) == coded
+    with pytest.raises(ValueError, match="ends"):
+        read_struct(coded[:5])
+
+
 def test_a_type_that_parquet_does_not_have() -> None:
-    with pytest.raises(ValueError, match="type 7"):
-        read_struct(b"\x17\x00")
+    with pytest.raises(ValueError, match="type 11"):
+        read_struct(b"\x1b\x00")

@@ -110,12 +110,13 @@ def call(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.chdir(tmp_path / "here")
 
     def run(*arguments: str | Path) -> Result:
-        handler = signal.getsignal(signal.SIGTERM)
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             with pytest.raises(SystemExit) as end:
                 main([str(argument) for argument in arguments])
         finally:
-            signal.signal(signal.SIGTERM, handler)
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
         assert isinstance(end.value.code, int)
         return Result(end.value.code, *capfd.readouterr())
 
@@ -623,6 +624,34 @@ def test_ctrl_c_while_waiting_for_input(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 130
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals as POSIX has them")
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_second_signal(sent: signal.Signals, code: int, tmp_path: Path) -> None:
+    """While the threads are waited for, because of the first: they come to their end, in which Python may not be gone."""
+    slow = """
+import sys, time
+from model2vec_numba import StaticModel
+encode = StaticModel.encode_arrow
+def slow(*arguments, **options):
+    sys.stderr.write("began,")
+    sys.stderr.flush()
+    time.sleep(2)
+    sys.stderr.write("done")
+    return encode(*arguments, **options)
+StaticModel.encode_arrow = slow
+"""
+    given = write(tmp_path / "in.parquet", table())
+    with subprocess.Popen(command("encode", given, "-o", tmp_path / "out.parquet", code=slow), stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        assert process.stderr.read(len("began,")) == b"began,"
+        for _ in range(2):
+            process.send_signal(sent)
+            time.sleep(0.5)
+        assert process.wait(timeout=60) == code
+        assert process.stderr.read() == b"done"
+    assert [path.name for path in tmp_path.iterdir()] == ["in.parquet"]
 
 
 def interrupted(*_: object, **__: object) -> NoReturn:

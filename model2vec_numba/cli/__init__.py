@@ -33,8 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         if error.name != "click":
             raise
         _fail("the command line needs click: pip install 'model2vec-numba[cli]'")
-    # Ending by an exception, as Ctrl-C does, removes the temporary file that a signal's default action would leave behind.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_SIGTERM))
+    _end_in_order()
     # click's own `main` has other ideas of the exit codes and of what to print.
     try:
         with cli.make_context("model2vec-numba", list(sys.argv[1:] if arguments is None else arguments)) as context:
@@ -53,6 +52,26 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             raise
         _fail(_describe(error))
     sys.exit(0)
+
+
+def _end_in_order() -> None:
+    """Let Ctrl-C and SIGTERM end the process by an exception, which removes what a signal's default action would leave behind.
+
+    The first of them alone: wrappers pass on a Ctrl-C that the terminal has sent already, and an exception while threads are waited for would
+    end Python under them, which aborts the process.
+    """
+
+    def end(number: int, _frame: object) -> NoReturn:
+        for name in caught:
+            signal.signal(name, signal.SIG_IGN)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        sys.exit(_SIGTERM)
+
+    # What was started without Ctrl-C, as shells start what is to run in the background, goes on without.
+    caught = [name for name in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(name) != signal.SIG_IGN]
+    for name in caught:
+        signal.signal(name, end)
 
 
 def _describe(error: Exception) -> str:

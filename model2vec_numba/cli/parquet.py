@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from model2vec_numba.cli.thrift import BINARY, I32, I64, LIST, STRUCT, Field, Items, Struct, read_struct, varint, write_struct
 
@@ -34,9 +34,6 @@ _TOTAL_COMPRESSED, _DATA_PAGE, _INDEX_PAGE, _DICTIONARY_PAGE = 7, 9, 10, 11
 
 _PLAIN, _RLE = 0, 3
 _UNCOMPRESSED = 0
-
-# A list that may be null, of elements that may be: the level at which an element is there.
-_DEFINED = 3
 
 
 class _Chunk(NamedTuple):
@@ -60,12 +57,18 @@ class ParquetSink:
     """
 
     def __init__(self, path: Path, schema: pa.Schema, size: int) -> None:
+        import pyarrow as pa
+
         self.path = path
         os.truncate(path, size)
         self._others = schema.remove(len(schema) - 1)
-        self._metadata = _file_metadata(path) if size else _metadata_of(_written_by_pyarrow(schema, []))
+        with path.open("rb") if size else pa.BufferReader(_written_by_pyarrow(schema, [])) as file:
+            self._metadata = _metadata_of(file)
         elements = self._metadata[_SCHEMA].value.values[-3:]
         self._vectors_type: Field = elements[-1][_TYPE]
+        # A level for the repeated group, and one for each of the two that may be null.
+        vectors = schema.field(len(schema) - 1)
+        self._defined = 1 + vectors.nullable + vectors.type.value_field.nullable
         self._vectors_path = Items(BINARY, [element[_NAME].value for element in elements])
         # As bytes, so that the metadata of many parts is not made again for each.
         self._groups = [write_struct(group) for group in self._metadata[_GROUPS].value.values]
@@ -76,7 +79,9 @@ class ParquetSink:
             self._file.write(_MAGIC)
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Write a batch as a row group."""
+        """Write a batch as a row group, if it has rows."""
+        if not batch.num_rows:
+            return
         begin = self._file.tell()
         chunks = [*self._write_others(batch.select(self._others.names)), self._write_vectors(batch.column(batch.num_columns - 1))]
         self._groups.append(
@@ -116,10 +121,12 @@ class ParquetSink:
 
     def _write_others(self, batch: pa.RecordBatch) -> list[_Chunk]:
         """Write the columns that pyarrow writes."""
+        import pyarrow as pa
+
         if not batch.num_columns:
             return []
         written = _written_by_pyarrow(self._others, [batch])
-        (group,) = _metadata_of(written)[_GROUPS].value.values
+        (group,) = _metadata_of(pa.BufferReader(written))[_GROUPS].value.values
         # Behind the first magic are the columns, one after the other.
         shift = self._file.tell() - len(_MAGIC)
         chunks = []
@@ -146,7 +153,7 @@ class ParquetSink:
             values = page.flatten()
             data = memoryview(values.buffers()[1])[values.offset * width :][: len(values) * width]
             count = len(values) + page.null_count
-            heading = _levels(page, dim)
+            heading = _levels(page, dim, self._defined)
             size = len(heading) + len(data)
             header: Struct = {
                 1: Field(I32, 0),  # a page of data
@@ -171,12 +178,12 @@ class ParquetSink:
         return _Chunk({2: Field(I64, 0), _METADATA: Field(STRUCT, about)}, size)
 
 
-def _levels(vectors: pa.FixedSizeListArray, dim: int) -> bytes:
-    """The levels of vectors: those of repetition, 0 where a list begins, else 1, and then those of definition, 0 for a null in a list's place."""
+def _levels(vectors: pa.FixedSizeListArray, dim: int, defined: int) -> bytes:
+    """The levels of vectors: of repetition, 0 where a list begins, else 1, and then of definition, `defined`, or 0 for a null in a list's place."""
     begins = _run(1, 0)
-    lists = (begins + (_run(dim - 1, 1) if dim > 1 else b""), _run(dim, _DEFINED))
+    lists = (begins + (_run(dim - 1, 1) if dim > 1 else b""), _run(dim, defined))
     if not vectors.null_count:
-        return _measured(lists[0] * len(vectors)) + _measured(_run(dim * len(vectors), _DEFINED))
+        return _measured(lists[0] * len(vectors)) + _measured(_run(dim * len(vectors), defined))
     valid = vectors.is_valid().to_pylist()
     nulls = (begins, _run(1, 0))
     repetition, definition = (b"".join([of_list if there else of_null for there in valid]) for of_list, of_null in zip(lists, nulls, strict=True))
@@ -205,16 +212,9 @@ def _written_by_pyarrow(schema: pa.Schema, batches: list[pa.RecordBatch]) -> pa.
     return out.getvalue()
 
 
-def _metadata_of(file: pa.Buffer) -> Struct:
-    """The metadata at the end of a file that is in memory."""
-    end = file.size - 8
-    return read_struct(file[end - int.from_bytes(file[end : end + 4].to_pybytes(), "little") : end].to_pybytes())
-
-
-def _file_metadata(path: Path) -> Struct:
+def _metadata_of(file: BinaryIO) -> Struct:
     """The metadata at the end of a file."""
-    with path.open("rb") as file:
-        file.seek(-8, os.SEEK_END)
-        length = int.from_bytes(file.read(4), "little")
-        file.seek(-8 - length, os.SEEK_END)
-        return read_struct(file.read(length))
+    file.seek(-8, os.SEEK_END)
+    length = int.from_bytes(file.read(4), "little")
+    file.seek(-8 - length, os.SEEK_END)
+    return read_struct(file.read(length))

@@ -15,6 +15,8 @@ _BYTE = 3
 _I16 = 4
 I32 = 5
 I64 = 6
+# Kept as its eight bytes.
+_DOUBLE = 7
 BINARY = 8
 LIST = 9
 STRUCT = 12
@@ -94,6 +96,8 @@ class _Reader:
             return self.struct()
         if kind == _BYTE:
             return self._byte()
+        if kind == _DOUBLE:
+            return self._bytes(8)
         raise ValueError(f"a value of type {kind} at byte {self._at}")
 
     def _byte(self) -> int:
@@ -149,7 +153,7 @@ def _written(kind: int, value: Any) -> bytes:
         return head + b"".join([_written(value.kind, item) for item in value.values])
     if kind == STRUCT:
         return value if isinstance(value, bytes) else write_struct(value)
-    return bytes([value])
+    return value if isinstance(value, bytes) else bytes([value])
 
 
 def varint(value: int) -> bytes:
