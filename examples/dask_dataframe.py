@@ -11,7 +11,7 @@ from model2vec_numba.integrations.dask import encode
 
 
 def main(source: str, target: str) -> None:
-    """Two processes on this machine; ``Client("tcp://…")`` for a cluster of other machines."""
+    """Use two processes on this machine. ``Client("tcp://…")`` connects to a cluster of other machines instead."""
     with Client(n_workers=2, threads_per_worker=1, dashboard_address=None):
         frame = dd.read_parquet(source)
         encode(frame, "text").to_parquet(target, write_index=False)

@@ -10,7 +10,7 @@ from model2vec_numba.integrations.ray import encode
 
 
 def main(source: str, target: str) -> None:
-    """Two processes on this machine, and a CPU for who reads and writes; ``ray.init(address="auto")`` for a cluster of other machines."""
+    """Use two processes on this machine, and a CPU for reading and writing. ``ray.init(address="auto")`` connects to a cluster instead."""
     ray.init(num_cpus=3, include_dashboard=False)
     dataset = ray.data.read_parquet(source)
     encode(dataset, "text", workers=2).write_parquet(target)

@@ -10,7 +10,7 @@ from model2vec_numba.integrations.spark import encode
 
 
 def main(source: str, target: str) -> None:
-    """Two processes on this machine; ``spark-submit`` names another master."""
+    """Use two processes on this machine. ``spark-submit`` can set another master."""
     session = SparkSession.builder.master("local[2]").getOrCreate()
     encode(session.read.parquet(source), "text").write.parquet(target)
     session.stop()

@@ -9,7 +9,7 @@ from model2vec_numba.errors import ModelError, ModelFormatError, ModelNotFoundEr
 
 if TYPE_CHECKING:
     from model2vec_numba.model import StaticModel, quantize_model
-    from model2vec_numba.threads import get_num_threads, set_num_threads
+    from model2vec_numba.parallel.threads import get_num_threads, set_num_threads
 
 __all__ = [
     "ModelError",
@@ -25,14 +25,14 @@ __all__ = [
 
 _LAZY = {
     "StaticModel": "model2vec_numba.model",
-    "get_num_threads": "model2vec_numba.threads",
+    "get_num_threads": "model2vec_numba.parallel.threads",
     "quantize_model": "model2vec_numba.model",
-    "set_num_threads": "model2vec_numba.threads",
+    "set_num_threads": "model2vec_numba.parallel.threads",
 }
 
 
 def __getattr__(name: str) -> Any:
-    # numba takes half a second to import, so what needs it is imported when it is first asked for.
+    # Importing numba takes half a second, so these names are imported when they are first used.
     if name in _LAZY:
         return getattr(importlib.import_module(_LAZY[name]), name)
     if name == "__version__":

@@ -1,4 +1,4 @@
-"""``python -m model2vec_numba``: the command line."""
+"""Run the command line with ``python -m model2vec_numba``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of arguments that several modules make."""
+"""Checks of arguments that several modules use."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ __all__ = ["checked_count"]
 
 
 def checked_count(value: int, name: str, expected: str) -> int:
-    """The value as a Python integer of 1 or more: NumPy's are welcome, truth values are not.
+    """Return a value as a Python integer, if it is an integer of 1 or more. NumPy's integers are accepted, Booleans are not.
+
+    Args:
+        value: the value.
+        name: the name of the argument, for the error.
+        expected: a description of the accepted values, for the error.
 
     Raises:
-        ValueError: naming the argument, what was expected and what was found.
+        ValueError: the value is not accepted.
     """
     if type(value) is int and value > 0:
         return value

@@ -1,7 +1,6 @@
 """The exceptions of this package.
 
-A caller who wants to catch "this model cannot be used" catches `ModelError`; each of its kinds is also the built-in exception that a caller
-who knows nothing of this package would try.
+Catch `ModelError` for all problems with a model. Each of its subclasses is also the built-in exception that fits, such as `ValueError`.
 """
 
 from __future__ import annotations
@@ -14,16 +13,16 @@ class ModelError(Exception):
 
 
 class ModelNotFoundError(ModelError, FileNotFoundError):
-    """A folder, a file or a Hub repository of a model is missing or cannot be reached (also an `OSError`)."""
+    """A folder, a file or a Hub repository of a model does not exist or cannot be read. This is also an `OSError`."""
 
     def __str__(self) -> str:
-        # OSError formats itself from errno and filename; here the message is the whole story.
+        # OSError would build its text from errno and filename, which are not set.
         return str(self.args[0]) if self.args else ""
 
 
 class ModelFormatError(ModelError, ValueError):
-    """A model's file was read, and what it holds is not a model that can be used (also a `ValueError`)."""
+    """The content of a model's file is not valid. This is also a `ValueError`."""
 
 
 class TokenizationError(ModelError, ValueError):
-    """The model's own tokenizer refuses a text, such as one with a character that has no token in a model without an unknown token."""
+    """The tokenizer of the model cannot tokenise a text. For example, a character has no token and the model has no unknown token."""

@@ -1,7 +1,7 @@
-"""Fill the cache of compiled code, so that no later process has to compile.
+"""Fill the cache of compiled code, so that later processes do not have to compile.
 
-Nothing here knows which kernels there are. It makes small models of every storage type and with every kind of tokenizer that this package
-compiles, and uses them in every way; what that needs is compiled.
+This module has no list of kernels. It makes small models of each storage type and with each kind of tokenizer that has compiled code, and calls
+everything that they can do. This compiles all kernels.
 """
 
 from __future__ import annotations
@@ -12,30 +12,30 @@ from typing import NamedTuple
 import numpy as np
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
 
-from model2vec_numba.cache import counts
+from model2vec_numba.batches import BatchLimits
+from model2vec_numba.jit.cache import counts
 from model2vec_numba.model import StaticModel
-from model2vec_numba.text import BatchLimits, column_portions
+from model2vec_numba.pooling.kernels import PARALLEL_TOKENS, pool_long_text
+from model2vec_numba.text.columns import column_batches
 
 __all__ = ["Warmed", "warmup"]
 
-# safetensors' names of the storage types, and their sizes in bytes.
+# The storage types by their names in safetensors, and their sizes in bytes.
 _STORAGE = {"F32": 4, "F16": 2, "BF16": 2, "F64": 8, "I8": 1}
 _DIM = 32
-# The pattern of GPT-4's tokenizer and those after it.
+# The pattern of the tokenizers of GPT-4 and later models.
 _SPLIT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-# Among them what normalisers look for: runs of spaces, marks that are put in order, characters that are composed.
+# The texts contain runs of spaces, marks in the wrong order and characters that can be composed, because normalisers look for these.
 _TEXTS = ("It is cold today.", "Caf\u00e9  \u4f60\u597d, 12 don't [MASK] <s>!\n", "a\u0323\u0301 e\u0301  \uff21 \u1112\u1161\u11ab", "")
-# So many texts of one batch are worth the start of threads.
-_MANY = 1024
 
 
 class Warmed(NamedTuple):
-    """What `warmup` did.
+    """The result of `warmup`.
 
     Attributes:
-        written: how many files it wrote to each folder.
-        found: how many files it found there.
-        size: the bytes of the files that it wrote.
+        written: the number of files written to each folder.
+        found: the number of files found in each folder.
+        size: the number of bytes written.
     """
 
     written: dict[str, int]
@@ -44,28 +44,28 @@ class Warmed(NamedTuple):
 
     @property
     def folders(self) -> list[str]:
-        """The folders that the cache is in."""
+        """The folders of the cache, sorted."""
         return sorted({*self.written, *self.found})
 
 
 def warmup() -> Warmed:
-    """Compile every kernel for every storage type, with weights and without, and keep the machine code on disk.
+    """Compile all kernels for all storage types, with and without weights, and store the machine code on the disk.
 
-    Kernels that run in several threads are among them if this process has more than one, see NUMBA_NUM_THREADS; the command
-    ``model2vec-numba warmup`` sees to that. Code is for the kind of processor that compiles it.
+    Kernels that use several threads are compiled only if numba may use more than one thread (NUMBA_NUM_THREADS). The command
+    ``model2vec-numba warmup`` makes sure of this. The code can be used only on the kind of processor that compiled it.
 
     Raises:
-        OSError: something that was compiled could not be kept.
+        OSError: compiled code could not be stored.
     """
     loaded, compiled, saved = len(counts.loaded), counts.compiled, len(counts.saved)
     for name, tokenizer in _tokenizers().items():
-        # The tokeniser's kernels know nothing of storage types, and those of pooling nothing of tokenizers.
+        # The kernels of tokenisers do not depend on the storage type, and the kernels of pooling do not depend on the tokenizer.
         for dtype in _STORAGE if name == "wordpiece" else ["F32"]:
             for weights in [False, True] if name == "wordpiece" else [False]:
                 _use(_model(tokenizer, dtype, weights))
     new = counts.saved[saved:]
     if len(new) < counts.compiled - compiled:
-        raise OSError(f"of {counts.compiled - compiled} kernels compiled, {len(new)} could be kept; NUMBA_CACHE_DIR names another folder")
+        raise OSError(f"only {len(new)} of {counts.compiled - compiled} compiled kernels could be stored; set NUMBA_CACHE_DIR to another folder")
     written: dict[str, int] = {}
     found: dict[str, int] = {}
     for folders, paths in ((written, new), (found, counts.loaded[loaded:])):
@@ -75,57 +75,63 @@ def warmup() -> Warmed:
 
 
 def _tokenizers() -> dict[str, Tokenizer]:
-    """A tokenizer of each kind, its vocabulary the fewest tokens that will do."""
+    """Return small tokenizers that together use every kernel. The keys describe them."""
     letters = {letter: i for i, letter in enumerate("abcdefghijklmnopqrstuvwxyz")}
-    words = letters | {word: 26 + i for i, word in enumerate(["it", "cold", "##s", "[UNK]", "[MASK]", "Cold Day"])}
-    pieces = [("<unk>", 0.0), *((letter, -5.0) for letter in letters), ("\u2581", -2.0), ("\u2581it", -3.0)]
-    bytes_of = {letter: i for i, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    word_vocabulary = letters | {word: 26 + i for i, word in enumerate(["it", "cold", "##s", "[UNK]", "[MASK]", "Cold Day"])}
+    unigram_tokens = [("<unk>", 0.0), *((letter, -5.0) for letter in letters), ("\u2581", -2.0), ("\u2581it", -3.0)]
+    byte_ids = {letter: i for i, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
     merges = [("i", "t"), ("a", "y")]
-    byte_merges = bytes_of | {a + b: len(bytes_of) + i for i, (a, b) in enumerate(merges)}
-    fallback = {f"<0x{byte:02X}>": byte for byte in range(256)} | {piece: 256 + i for i, piece in enumerate(["<unk>", "\u2581", *letters, "it"])}
-    wordpiece = models.WordPiece(words, unk_token="[UNK]")
-    made = {
-        "wordpiece": _tokenizer(wordpiece, normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()),
-        "wordpiece, of stages": _tokenizer(
+    byte_vocabulary = byte_ids | {a + b: len(byte_ids) + i for i, (a, b) in enumerate(merges)}
+    fallback_vocabulary = {f"<0x{byte:02X}>": byte for byte in range(256)} | {
+        piece: 256 + i for i, piece in enumerate(["<unk>", "\u2581", *letters, "it"])
+    }
+    wordpiece = models.WordPiece(word_vocabulary, unk_token="[UNK]")
+    tokenizers = {
+        "wordpiece": _assemble(wordpiece, normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()),
+        "wordpiece, composed": _assemble(
             wordpiece,
             normalizers.Sequence([normalizers.NFD(), normalizers.StripAccents(), normalizers.Lowercase()]),
             pre_tokenizers.Sequence([pre_tokenizers.Whitespace(), pre_tokenizers.Digits(True), pre_tokenizers.Punctuation()]),
         ),
-        "unigram": _tokenizer(
-            models.Unigram(pieces, 0),
+        "unigram": _assemble(
+            models.Unigram(unigram_tokens, 0),
             normalizers.Sequence([normalizers.NFKC(), normalizers.Replace("  ", " "), normalizers.Strip()]),
             pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()]),
         ),
-        "unigram, white space": _tokenizer(
-            models.Unigram(pieces, 0), normalizers.Sequence([normalizers.Replace(Regex(r"\s+"), " ")]), pre_tokenizers.WhitespaceSplit()
+        "unigram, white space": _assemble(
+            models.Unigram(unigram_tokens, 0), normalizers.Sequence([normalizers.Replace(Regex(r"\s+"), " ")]), pre_tokenizers.WhitespaceSplit()
         ),
-        "unigram, one piece": _tokenizer(models.Unigram(pieces, 0), normalizers.Prepend("\u2581"), pre_tokenizers.Metaspace()),
-        "byte-level BPE": _tokenizer(models.BPE(byte_merges, merges), None, pre_tokenizers.ByteLevel(add_prefix_space=False)),
-        "byte-level BPE, split": _tokenizer(
-            models.BPE(byte_merges, merges),
+        "unigram, one piece": _assemble(models.Unigram(unigram_tokens, 0), normalizers.Prepend("\u2581"), pre_tokenizers.Metaspace()),
+        "byte-level BPE": _assemble(models.BPE(byte_vocabulary, merges), None, pre_tokenizers.ByteLevel(add_prefix_space=False)),
+        "byte-level BPE, split": _assemble(
+            models.BPE(byte_vocabulary, merges),
             None,
             pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(_SPLIT), "isolated"), pre_tokenizers.ByteLevel(False, use_regex=False)]),
         ),
-        "byte-level BPE, prefix": _tokenizer(models.BPE(byte_merges, merges), None, pre_tokenizers.ByteLevel(add_prefix_space=True)),
-        "BPE with byte fallback": _tokenizer(
-            models.BPE(fallback, [("i", "t")], unk_token="<unk>", fuse_unk=True, byte_fallback=True),
+        "byte-level BPE, prefix": _assemble(models.BPE(byte_vocabulary, merges), None, pre_tokenizers.ByteLevel(add_prefix_space=True)),
+        "BPE with byte fallback": _assemble(
+            models.BPE(fallback_vocabulary, [("i", "t")], unk_token="<unk>", fuse_unk=True, byte_fallback=True),
             normalizers.Sequence([normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")]),
             None,
         ),
-        "word level, byte level": _tokenizer(models.WordLevel(words, unk_token="[UNK]"), None, pre_tokenizers.ByteLevel(add_prefix_space=False)),
-        "word level": _tokenizer(models.WordLevel(words, unk_token="[UNK]"), None, pre_tokenizers.Whitespace()),
-        "word level, split": _tokenizer(models.WordLevel(words, unk_token="[UNK]"), None, pre_tokenizers.Split(" ", "removed")),
-        "wordpiece, split": _tokenizer(wordpiece, None, pre_tokenizers.Sequence([pre_tokenizers.Digits(True), pre_tokenizers.Punctuation()])),
+        "word level, byte level": _assemble(
+            models.WordLevel(word_vocabulary, unk_token="[UNK]"), None, pre_tokenizers.ByteLevel(add_prefix_space=False)
+        ),
+        "word level": _assemble(models.WordLevel(word_vocabulary, unk_token="[UNK]"), None, pre_tokenizers.Whitespace()),
+        "word level, split": _assemble(models.WordLevel(word_vocabulary, unk_token="[UNK]"), None, pre_tokenizers.Split(" ", "removed")),
+        "wordpiece, split": _assemble(wordpiece, None, pre_tokenizers.Sequence([pre_tokenizers.Digits(True), pre_tokenizers.Punctuation()])),
     }
-    # In what is composed, added tokens are looked for in another way.
+    # `BertCore` tokenises "wordpiece", and `PipelineCore` all others. They search for added tokens with
+    # different code, so one tokenizer of each gets an added token.
     for name in ("wordpiece", "byte-level BPE"):
-        made[name].add_special_tokens(["[MASK]"])
-    # One that is looked for in the normalised text.
-    made["wordpiece"].add_tokens([AddedToken("Cold Day", normalized=True)])
-    return made
+        tokenizers[name].add_special_tokens(["[MASK]"])
+    # A token that is searched for in the normalised text.
+    tokenizers["wordpiece"].add_tokens([AddedToken("Cold Day", normalized=True)])
+    return tokenizers
 
 
-def _tokenizer(model: models.Model, normalizer: normalizers.Normalizer | None, pre_tokenizer: pre_tokenizers.PreTokenizer | None) -> Tokenizer:
+def _assemble(model: models.Model, normalizer: normalizers.Normalizer | None, pre_tokenizer: pre_tokenizers.PreTokenizer | None) -> Tokenizer:
+    """Return a tokenizer of these components."""
     tokenizer = Tokenizer(model)
     if normalizer is not None:
         tokenizer.normalizer = normalizer
@@ -135,7 +141,7 @@ def _tokenizer(model: models.Model, normalizer: normalizers.Normalizer | None, p
 
 
 def _model(tokenizer: Tokenizer, dtype: str, weights: bool) -> StaticModel:
-    """A model of zeros, from the bytes of its files."""
+    """Return a model whose vectors are zero."""
     tokens = tokenizer.get_vocab_size()
     size = tokens * _DIM * _STORAGE[dtype]
     tensors = {"embeddings": {"dtype": dtype, "shape": [tokens, _DIM], "data_offsets": [0, size]}}
@@ -147,14 +153,13 @@ def _model(tokenizer: Tokenizer, dtype: str, weights: bool) -> StaticModel:
 
 
 def _use(model: StaticModel) -> None:
-    """Have everything compiled that a model can need."""
+    """Call everything for which a model has compiled code."""
     for text in _TEXTS:
         model.encode(text)
     model.encode(_TEXTS)
-    # Long enough for parallel kernels.
-    model.encode([" ".join(_TEXTS * _MANY)], max_length=None)
     model.encode_as_sequence(_TEXTS)
-    # A column of Arrow's, with a text that is cut and one that is left out, to vectors of half precision.
+    # A column with a text that is cut and a null, with vectors in half precision.
     column = np.frombuffer(b"abcdef", np.uint8), np.array([0, 3, 6], np.int64), np.array([True, False])
-    taken = column_portions(*column, max_chars=2, limits=BatchLimits(2))
-    model._encode_portions(taken, None, None, np.empty((2, model.dim), np.float16))
+    batches = column_batches(*column, max_chars=2, limits=BatchLimits(2))
+    model._encoder(None).encode_batches(batches, np.empty((2, model.dim), np.float16), 1)
+    pool_long_text(model._table, np.zeros(PARALLEL_TOKENS, np.int32), True, np.empty(model.dim, np.float32), 1)

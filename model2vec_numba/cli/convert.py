@@ -1,4 +1,4 @@
-"""What a conversion costs: the sizes of two models, and how far apart the vectors are that they give."""
+"""A report on a converted model: the sizes of both models, and how much the vectors changed."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _SAMPLE = Path(__file__).with_name("sample.txt")
 
 
 def compare(before: StaticModel, before_sizes: FileSizes, after: StaticModel, after_sizes: FileSizes) -> str:
-    """Both models' storage and size on disk, and the cosines between their vectors of sample texts, as lines of text.
+    """Return a table of both models' storage and size on disk, and the cosines between their vectors of sample texts.
 
-    Of a model with fewer dimensions the missing ones count as zeros: the cosine is then the share of a vector's length that is left.
+    If a model has fewer dimensions, the missing dimensions count as zeros. The cosine is then the part of a vector's norm that remains.
     """
     rows = [("", "stored as", "rows", "dimensions", "tensors", "all files")]
     for name, model, sizes in (("before", before, before_sizes), ("after", after, after_sizes)):
@@ -36,7 +36,7 @@ def compare(before: StaticModel, before_sizes: FileSizes, after: StaticModel, af
 
 
 def _cosines(before: StaticModel, after: StaticModel) -> NDArray[Any]:
-    """The cosine between the two models' vectors of each sample text that has tokens."""
+    """Return the cosine between the two models' vectors of each sample text that has tokens, shape (texts,)."""
     texts = _SAMPLE.read_text(encoding="utf-8").splitlines()
     original = before.encode(texts, normalize=True).astype(np.float64)
     converted = np.zeros(original.shape)

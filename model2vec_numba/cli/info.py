@@ -1,4 +1,4 @@
-"""What a model is, for people and as JSON."""
+"""A report on the properties of a model, as text or JSON."""
 
 from __future__ import annotations
 
@@ -7,37 +7,47 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from model2vec_numba.files.hub import fetch
-from model2vec_numba.files.layouts import require_layout
-from model2vec_numba.files.origin import DEFAULT_MODEL
+from model2vec_numba.files.layouts import DEFAULT_MODEL, require_layout
 from model2vec_numba.model import StaticModel
 
 __all__ = ["FileSizes", "describe", "file_sizes", "model_folder"]
 
 
 class FileSizes(NamedTuple):
-    """Bytes on disk: of the file of tensors, and of a model's three files together."""
+    """The sizes of the files of a model.
+
+    Attributes:
+        tensors: the number of bytes of the tensor file.
+        all: the number of bytes of the three files of the model.
+    """
 
     tensors: int
     all: int
 
 
 def file_sizes(folder: Path) -> FileSizes:
-    """How large the files of the model in `folder` are."""
+    """Return the sizes of the files of the model in `folder`."""
     layout = require_layout(folder)
-    tensors, *others = ((folder / name).stat().st_size for name in (layout.tensors, layout.tokenizer, layout.config))
-    return FileSizes(tensors, tensors + sum(others))
+    tensors, *rest = ((folder / name).stat().st_size for name in (layout.tensors, layout.tokenizer, layout.config))
+    return FileSizes(tensors, tensors + sum(rest))
 
 
 def describe(model: StaticModel, folder: Path, as_json: bool) -> str:
-    """Facts of a model that was loaded from `folder`, as aligned lines or as a JSON object."""
-    facts = _facts(model, folder)
+    """Return the properties of a model that was loaded from `folder`, as aligned lines or as a JSON object."""
+    properties = _properties(model, folder)
     if as_json:
-        return json.dumps(facts, indent=2) + "\n"
-    width = max(map(len, facts)) + 2
-    return "".join(f"{name.replace('_', ' ') + ':':{width}}{_readable(name, value)}\n" for name, value in facts.items())
+        return json.dumps(properties, indent=2) + "\n"
+    # A name has a colon and at least one space after it.
+    width = max(map(len, properties)) + 2
+    lines = []
+    for name, value in properties.items():
+        label = name.replace("_", " ") + ":"
+        lines.append(label.ljust(width) + _format_value(name, value) + "\n")
+    return "".join(lines)
 
 
-def _facts(model: StaticModel, folder: Path) -> dict[str, Any]:
+def _properties(model: StaticModel, folder: Path) -> dict[str, Any]:
+    """Return the properties of a model by their names in the JSON report."""
     arrays = (model.embedding, model.weights, model.token_mapping)
     return {
         "folder": str(folder),
@@ -57,7 +67,8 @@ def _facts(model: StaticModel, folder: Path) -> dict[str, Any]:
     }
 
 
-def _readable(name: str, value: Any) -> str:
+def _format_value(name: str, value: Any) -> str:
+    """Return the value of a property as text for people."""
     if value is None:
         return "none"
     if isinstance(value, bool):
@@ -68,7 +79,7 @@ def _readable(name: str, value: Any) -> str:
 
 
 def model_folder(model: str | None, *, subfolder: str | None, revision: str | None, cache_dir: str | None, **_: Any) -> Path:
-    """The folder with the files of a model that has just been loaded under this name, so that those of the Hub are in its cache."""
+    """Return the folder of a model that was just loaded by this name. If it came from the Hub, this is a folder in the Hub's cache."""
     folder = DEFAULT_MODEL if model is None else Path(model).expanduser()
     if model is not None and not folder.is_dir():
         cache = None if cache_dir is None else Path(cache_dir)

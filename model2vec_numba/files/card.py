@@ -1,4 +1,4 @@
-"""A model's card: the `README.md` that the Hugging Face Hub shows."""
+"""The model card: the `README.md` of a saved model, which the Hugging Face Hub shows."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-__all__ = ["make_card"]
+from model2vec_numba.files.layouts import DEFAULT_MODEL
 
-# What a model that is made of another one has from it.
+__all__ = ["card_source", "make_card", "model_facts"]
+
+# The metadata that is copied from the card of the model that a model was made from.
 _INHERITED = ("license", "license_name", "license_link", "language", "base_model", "datasets")
 _TAGS = ["embeddings", "static-embeddings", "sentence-transformers", "model2vec"]
+_BUNDLED = "bundled"
 
 _TEXT = """\
 ---
@@ -19,14 +22,14 @@ _TEXT = """\
 
 # {name}
 
-A static embedding model in the format of [Model2Vec](https://github.com/MinishLab/model2vec): it has one vector for each token of its
-vocabulary, and a text's vector is the mean of its tokens' vectors.
+A static embedding model in the format of [Model2Vec](https://github.com/MinishLab/model2vec). It has one vector for each token of its
+vocabulary. The vector of a text is the mean of the vectors of its tokens.
 
 | | |
 | --- | --- |
 {facts}
 
-## How to load it
+## Usage
 
 With `model2vec-numba`:
 
@@ -48,36 +51,72 @@ embeddings = model.encode(["It is cold today.", "The weather is chilly."])
 """
 
 
-def make_card(name: str, facts: dict[str, str], source: Path | None) -> str:
-    """The text of a card.
+def model_facts(dim: int, tokens: int, dtype: str, shared_vectors: int | None, max_length: int | None, normalize: bool) -> dict[str, str]:
+    """Return the facts that a card states about a model, by their names.
 
     Args:
-        name: what the model is called.
-        facts: what to say of it.
-        source: the card of the model that it was made of, if there is one. Its licence, languages and base model are those of this one too; where it
-            says none, this one says none.
+        dim: the number of dimensions of a vector.
+        tokens: the number of tokens.
+        dtype: the storage type of the vectors.
+        shared_vectors: the number of vectors that the tokens share. ``None``: each token has its own vector.
+        max_length: the number of tokens of a text that count. ``None``: all of them.
+        normalize: whether vectors are divided by their L2 norm.
+    """
+    facts = {"Dimensions": f"{dim:,}", "Tokens": f"{tokens:,}", "Data type": dtype}
+    if shared_vectors is not None:
+        facts["Vectors shared by the tokens"] = f"{shared_vectors:,}"
+    facts["Normalised"] = "yes" if normalize else "no"
+    facts["Maximum length"] = "unlimited" if max_length is None else f"{max_length:,} tokens; the rest of a longer text is ignored"
+    return facts
+
+
+def card_source(folder: Path | None) -> str | None:
+    """Return the place of a model's card, for the argument `source` of `make_card`.
+
+    It is a string and not a path, because a pickled path cannot be loaded on another operating system.
+
+    Args:
+        folder: the folder of the model. ``None``: the model was not loaded from a folder.
+    """
+    if folder is None:
+        return None
+    return _BUNDLED if folder == DEFAULT_MODEL else str(folder)
+
+
+def make_card(name: str, facts: dict[str, str], source: str | None) -> str:
+    """Return the text of a card.
+
+    Args:
+        name: the name of the model.
+        facts: the facts that `model_facts` returned.
+        source: the model that this one was made from, as `card_source` returned it. The new card has the licence, languages, data sets and base
+            model of that model's card, if it states them.
     """
     from huggingface_hub import ModelCardData
 
-    metadata = ModelCardData(**{"library_name": "model2vec", "tags": _TAGS, **_inherited(source)})
+    metadata = ModelCardData(**{"library_name": "model2vec", "tags": _TAGS, **_inherited_metadata(source)})
     rows = "\n".join(f"| {fact} | {value} |" for fact, value in facts.items())
     return _TEXT.format(metadata=metadata.to_yaml(), name=" ".join(name.split()), quoted=json.dumps(name, ensure_ascii=False), facts=rows)
 
 
-def _inherited(source: Path | None) -> dict[str, Any]:
+def _inherited_metadata(source: str | None) -> dict[str, Any]:
+    """Return the metadata to take over from the card of another model."""
     from huggingface_hub import ModelCard
 
-    if source is None or not source.is_file():
+    if source is None:
+        return {}
+    path = (DEFAULT_MODEL if source == _BUNDLED else Path(source)) / "README.md"
+    if not path.is_file():
         return {}
     try:
-        data = ModelCard.load(source, ignore_metadata_errors=True).data.to_dict()
+        data = ModelCard.load(path, ignore_metadata_errors=True).data.to_dict()
     except Exception:
-        # A card is prose with a head that somebody wrote by hand. One that cannot be read is no reason not to save a model.
+        # People write cards by hand. A model can be saved even if the card of its source cannot be read.
         return {}
     inherited = {name: data[name] for name in _INHERITED if data.get(name) is not None}
     languages = inherited.get("language")
     if isinstance(languages, list):
-        # Norwegian without quotation marks is read as the truth value.
+        # YAML reads the language code of Norwegian, `no`, as false if it has no quotation marks.
         inherited["language"] = ["no" if language is False else language for language in languages]
     elif languages is False:
         inherited["language"] = "no"

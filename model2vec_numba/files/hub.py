@@ -1,4 +1,4 @@
-"""Fetch a model's files from the Hugging Face Hub, or find them in its cache; and push them there."""
+"""Download the files of a model from the Hugging Face Hub, find them in its cache, or upload them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,22 @@ def fetch(
     force_download: bool = False,
     local_files_only: bool = False,
 ) -> Path:
-    """The local snapshot folder of a Hub repository, with the files of the model in it.
+    """Return the local snapshot folder of a Hub repository, with the files of the model in it.
 
-    A model that is whole in the cache is used as it is, without a question to the network; `force_download` asks the Hub again. One that
-    only lacks sentence-transformers' list of modules, as it does where Python model2vec fetched it, is completed if the network allows.
+    If all files are in the cache, the network is not used, unless `force_download` is true. If only the list of modules of sentence-transformers is
+    missing, it is downloaded if possible. (Python model2vec does not download this list, so its snapshots lack it.)
+
+    Args:
+        repo_id: the name of the repository.
+        token: the access token. ``None``: the token of the login.
+        revision: the branch, tag or commit. ``None``: the main branch.
+        cache_dir: the cache folder. ``None``: the default one.
+        subfolder: the folder in the repository that holds the model.
+        force_download: whether to download files that are in the cache.
+        local_files_only: whether to use only the cache.
 
     Raises:
-        ModelNotFoundError: the repository, the revision or the network cannot be reached, or nothing is cached and `local_files_only` is set.
+        ModelNotFoundError: the repository or the revision cannot be downloaded, or it is not in the cache and `local_files_only` is true.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError
@@ -38,7 +47,7 @@ def fetch(
         if cached is not None and (local_files_only or _has_modules(cached / (subfolder or ""))):
             return cached
         if local_files_only:
-            raise ModelNotFoundError(f"{repo_id}: no such folder, and not whole in the local cache of the Hugging Face Hub")
+            raise ModelNotFoundError(f"{repo_id}: not a local folder, and not completely in the local cache of the Hub")
         folder = snapshot_download(
             repo_id,
             revision=revision,
@@ -50,17 +59,17 @@ def fetch(
     except ModelNotFoundError:
         raise
     except HFValidationError as error:
-        raise ModelNotFoundError(f"{repo_id}: no such folder, and not a name of a Hub repository: {_one_line(error)}") from error
+        raise ModelNotFoundError(f"{repo_id}: not a local folder, and not a valid name of a Hub repository: {_one_line(error)}") from error
     except Exception as error:
-        # The Hub's client raises its own errors, its HTTP library's and the operating system's; to the caller all of them mean one thing.
+        # The Hub's client raises its own errors, those of its HTTP library and those of the operating system. All mean that the download failed.
         if cached is not None:
             return cached
-        raise ModelNotFoundError(f"{repo_id}: no such folder, and not to be had from the Hugging Face Hub: {_one_line(error)}") from error
+        raise ModelNotFoundError(f"{repo_id}: not a local folder, and it could not be downloaded from the Hub: {_one_line(error)}") from error
     return Path(folder)
 
 
 def push(folder: Path, repo_id: str, *, private: bool, token: str | bool | None, subfolder: str | None) -> None:
-    """Upload the files of a folder to a Hub repository, which is made if need be."""
+    """Upload the files of a folder to a Hub repository. The repository is created if it does not exist."""
     from huggingface_hub import HfApi
 
     hub = HfApi(token=token)
@@ -69,10 +78,10 @@ def push(folder: Path, repo_id: str, *, private: bool, token: str | bool | None,
 
 
 def _cached_snapshot(repo_id: str, revision: str | None, cache_dir: str | Path | None, subfolder: str | None) -> Path | None:
-    """The cached snapshot that holds a whole model, or ``None``.
+    """Return the snapshot in the cache that holds all files of a model. ``None``: there is none.
 
-    `snapshot_download(local_files_only=True)` would refuse a snapshot that another program fetched with other patterns, so the cache is
-    asked for the files themselves.
+    The cache is asked for each file. `snapshot_download(local_files_only=True)` would refuse a snapshot that another program downloaded with other
+    patterns.
     """
     from huggingface_hub import try_to_load_from_cache
 
@@ -87,10 +96,11 @@ def _cached_snapshot(repo_id: str, revision: str | None, cache_dir: str | Path |
 
 
 def _has_modules(folder: Path) -> bool:
-    """Whether the model in `folder` has its list of modules, or is of a layout that has no use for it."""
+    """Return whether the model in `folder` has its list of modules, or a layout that needs none."""
     layout = find_layout(folder)
     return layout is not None and (not layout.sentence_transformers or (folder / layout.modules).is_file())
 
 
 def _one_line(error: Exception) -> str:
+    """Return the type and the message of an error on one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

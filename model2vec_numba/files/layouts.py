@@ -1,4 +1,4 @@
-"""Where a model's three files lie: the folder layouts, as data, and the walk over them."""
+"""The folder layouts of a model: where its three files are, and the search for them."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ from typing import NamedTuple
 
 from model2vec_numba.errors import ModelNotFoundError
 
-__all__ = ["LAYOUTS", "Layout", "find_layout", "hub_path", "hub_patterns", "require_layout"]
+__all__ = ["DEFAULT_MODEL", "LAYOUTS", "Layout", "find_layout", "hub_path", "hub_patterns", "require_layout"]
+
+
+DEFAULT_MODEL = Path(__file__).parents[1] / "default_model"
+"""The folder of the model that comes with this package."""
 
 
 class Layout(NamedTuple):
-    """A model's files, each relative to the model's folder.
+    """The paths of a model's files, relative to the folder of the model.
 
     Attributes:
         config, tokenizer, tensors: the three files that a model needs.
-        modules: sentence-transformers' list of modules, which may be absent.
-        sentence_transformers: whether sentence-transformers wrote it (it decides the default of `normalize`).
+        modules: the list of modules of sentence-transformers. This file may be missing.
+        sentence_transformers: whether the layout comes from sentence-transformers. This decides the default of `normalize`.
     """
 
     config: str
@@ -42,7 +46,7 @@ LAYOUTS = (
 
 
 def find_layout(folder: Path) -> Layout | None:
-    """The first layout whose three files are all in `folder`, or ``None``."""
+    """Return the first layout whose three files are all in `folder`. ``None``: there is none."""
     for layout in LAYOUTS:
         if all((folder / name).is_file() for name in (layout.config, layout.tokenizer, layout.tensors)):
             return layout
@@ -50,10 +54,10 @@ def find_layout(folder: Path) -> Layout | None:
 
 
 def require_layout(folder: Path) -> Layout:
-    """The first layout whose three files are all in `folder`.
+    """Return the first layout whose three files are all in `folder`.
 
     Raises:
-        ModelNotFoundError: listing what each layout lacks.
+        ModelNotFoundError: there is none. The message says which files are missing for each layout.
     """
     layout = find_layout(folder)
     if layout is None:
@@ -61,12 +65,17 @@ def require_layout(folder: Path) -> Layout:
             f"{', '.join(name for name in candidate[:3] if not (folder / name).is_file())} missing of {' + '.join(candidate[:3])}"
             for candidate in LAYOUTS
         )
-        raise ModelNotFoundError(f"{folder}: no model here. Layouts tried: {tried}")
+        raise ModelNotFoundError(f"{folder}: no model in this folder. Layouts tried: {tried}")
     return layout
 
 
 def hub_path(name: str, subfolder: str | None) -> str | None:
-    """The path inside a Hub repository of a layout's file `name`, the model being in `subfolder`; ``None`` if it would lie outside."""
+    """Return the path of a layout's file in a Hub repository. ``None``: the path would be outside the repository.
+
+    Args:
+        name: the path of the file, relative to the model.
+        subfolder: the folder of the model in the repository. ``None``: its root.
+    """
     base = [part for part in PurePosixPath(subfolder or "").parts if part not in (".", "/")]
     if not name.startswith("../"):
         return "/".join([*base, name])
@@ -74,6 +83,6 @@ def hub_path(name: str, subfolder: str | None) -> str | None:
 
 
 def hub_patterns(subfolder: str | None) -> list[str]:
-    """The files of all layouts under `subfolder` of a Hub repository, and the model card, as `allow_patterns` for a download."""
+    """Return the files to download, as `allow_patterns`: the files of all layouts under `subfolder`, and the model card."""
     names = {"README.md"}.union(*((layout.config, layout.tokenizer, layout.tensors, layout.modules) for layout in LAYOUTS))
     return sorted(path for path in (hub_path(name, subfolder) for name in names) if path is not None)

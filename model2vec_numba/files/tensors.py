@@ -1,8 +1,8 @@
 """Read a safetensors file without copying it: the tensors are views of the mapped file.
 
-Format: https://huggingface.co/docs/safetensors (eight bytes with the header's length, a JSON header, the tensors' bytes). The `safetensors`
-library copies every tensor that it gives to NumPy, so the header is read here; everything it says is checked against the bytes that are
-there before any of them is touched.
+Format: https://huggingface.co/docs/safetensors (eight bytes with the length of the header, a JSON header, the bytes of the tensors). The
+`safetensors` library copies each tensor for NumPy, so this module reads the header itself. It checks everything in the header against the size of
+the file before it uses any tensor.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ from model2vec_numba.files.mapped import map_file
 __all__ = ["Tensor", "map_tensors", "parse_tensors"]
 
 _LENGTH_BYTES = 8
-_MAX_HEADER_BYTES = 100_000_000  # the format's own limit
-_MAX_RANK = 8  # of the tensors that are looked at; keeps every number below of a size that can be printed
+# The limit of the format.
+_MAX_HEADER_BYTES = 100_000_000
+# The maximum number of dimensions. It limits the size of the numbers in this module, so that they can be printed.
+_MAX_RANK = 8
 
-# NumPy has no bfloat16: its bits are kept as uint16.
+# NumPy has no bfloat16. Its bits are kept as uint16.
 _NUMPY_DTYPES = {
     "F64": "<f8",
     "F32": "<f4",
@@ -47,8 +49,8 @@ class Tensor(NamedTuple):
     """A tensor of a file.
 
     Attributes:
-        dtype: the format's name of the type, such as ``"F16"``.
-        array: the values, read-only, in the machine's byte order; ``BF16`` as the uint16 of its bits.
+        dtype: the name of the type in the format, such as ``"F16"``.
+        array: the values, read-only, in the byte order of the machine. ``BF16`` is stored as uint16.
     """
 
     dtype: str
@@ -56,17 +58,17 @@ class Tensor(NamedTuple):
 
 
 def map_tensors(path: Path, names: Collection[str], required: Collection[str] = ()) -> dict[str, Tensor]:
-    """Map a safetensors file into memory and return those of its tensors that are among `names`. Nothing but the header is read.
+    """Map a safetensors file into memory and return the tensors whose names are in `names`. Only the header is read.
 
     Raises:
         ModelNotFoundError: the file cannot be opened.
-        ModelFormatError: the file is not whole, or not a safetensors file, or has none of the `required` tensors.
+        ModelFormatError: the file is truncated, or not a safetensors file, or has none of the `required` tensors.
     """
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)
             if size < _LENGTH_BYTES:
-                raise ModelFormatError(f"{path}: {size} bytes, expected a safetensors file, which has more than {_LENGTH_BYTES}")
+                raise ModelFormatError(f"{path}: {size} bytes, expected a safetensors file of more than {_LENGTH_BYTES} bytes")
             buffer = map_file(file.fileno())
     except OSError as error:
         raise ModelNotFoundError(f"{path}: cannot be opened: {error.strerror or error}") from error
@@ -74,24 +76,24 @@ def map_tensors(path: Path, names: Collection[str], required: Collection[str] = 
 
 
 def parse_tensors(buffer: NDArray[np.uint8], names: Collection[str], source: str, required: Collection[str] = ()) -> dict[str, Tensor]:
-    """Those tensors of a safetensors file in memory that are among `names`, as views of `buffer`, by name.
+    """Return the tensors of a safetensors file in memory, by their names. They are views of `buffer`.
 
     Args:
-        buffer: uint8, the file's bytes.
-        names: the tensors to return; one that the file lacks is left out.
-        source: what to call the file in an error.
-        required: names of which the file must have at least one; empty if it need not.
+        buffer: uint8, the bytes of the file.
+        names: the names of the tensors to return, if the file has them.
+        source: the name of the file, for errors.
+        required: the file must have at least one tensor with one of these names. Empty: no tensor is required.
 
     Raises:
-        ModelFormatError: naming what does not fit.
+        ModelFormatError: the file is not valid. The message says what is wrong.
     """
     if len(buffer) < _LENGTH_BYTES:
-        raise ModelFormatError(f"{source}: {len(buffer)} bytes, expected a safetensors file, which has more than {_LENGTH_BYTES}")
+        raise ModelFormatError(f"{source}: {len(buffer)} bytes, expected a safetensors file of more than {_LENGTH_BYTES} bytes")
     header_length = int.from_bytes(buffer[:_LENGTH_BYTES].tobytes(), "little")
     start = _LENGTH_BYTES + header_length
     if header_length > _MAX_HEADER_BYTES or start > len(buffer):
         raise ModelFormatError(
-            f"{source}: the header says that it has {header_length} bytes, the file has {len(buffer)}: truncated, or not a safetensors file"
+            f"{source}: the header has {header_length} bytes but the file has {len(buffer)}: the file is truncated, or not a safetensors file"
         )
     try:
         header = json.loads(buffer[_LENGTH_BYTES:start].tobytes().decode("utf-8"))
@@ -107,6 +109,7 @@ def parse_tensors(buffer: NDArray[np.uint8], names: Collection[str], source: str
 
 
 def _view(body: NDArray[np.uint8], name: str, entry: Any, source: str) -> Tensor:
+    """Return a tensor. `body`: the bytes after the header. `entry`: the tensor's entry in the header."""
     where = f"{source}: tensor {name!r}"
     try:
         dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
@@ -128,9 +131,9 @@ def _view(body: NDArray[np.uint8], name: str, entry: Any, source: str) -> Tensor
         raise ModelFormatError(f"{where}: ends at byte {end} of {len(body)} bytes of data: the file is truncated")
     try:
         array = body[begin:end].view(numpy_dtype).reshape(shape)
-    except ValueError as error:  # dimensions larger than NumPy has room for, beside one of zero
+    except ValueError as error:  # a dimension is too large for NumPy, and another one is zero
         raise ModelFormatError(f"{where}: shape {shape}: {error}") from None
-    # Old writers do not align the data, and compiled code wants it aligned and in the machine's order. For every file of today no copy is made.
+    # Compiled code needs aligned data in the byte order of the machine. Only files of old writers, which do not align the data, are copied.
     array = np.require(array, numpy_dtype.newbyteorder("="), ["C", "A"])
     array.flags.writeable = False
     return Tensor(dtype, array)

@@ -1,4 +1,4 @@
-"""Write a model: the files of Model2Vec's layout, so that model2vec, sentence-transformers and this package can read it."""
+"""Write a model in the layout of Model2Vec, which model2vec, sentence-transformers and this package can read."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from model2vec_numba.files.atomic import Output, atomic_files
 from model2vec_numba.files.layouts import LAYOUTS
 from model2vec_numba.files.mapped import release
-from model2vec_numba.files.whole_file import Output, whole_files
 from model2vec_numba.pooling.table import EmbeddingTable
 
 __all__ = ["write_folder"]
 
-# As many bytes of a matrix are written at a time.
+# The number of bytes of a matrix that are written at a time.
 _BLOCK_BYTES = 1 << 23
-# The format asks for 8; a matrix that begins with a line of a processor's cache is read faster.
+# The safetensors format requires a multiple of 8. With 64, the matrix begins at a cache line of the processor, and is read faster.
 _ALIGNMENT = 64
 _DTYPES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "int8": "I8", "int32": "I32"}
 _LAYOUT = LAYOUTS[0]
 
 
 def write_folder(folder: Path, tokenizer: str, table: EmbeddingTable, config: Mapping[str, Any], card: str) -> None:
-    """Write a model's files into a folder, which is made if need be.
+    """Write the files of a model into a folder. The folder is created if it does not exist.
 
-    All of them are on the disk before the first gets its name, the configuration last: it is what makes the folder a model. What had those names
-    is replaced, not written over, so that models which have it mapped are not harmed. Whoever reads, or writes, the same folder at the very moment
-    may still get files of two models.
+    All files are on the disk under temporary names before the first gets its name. The configuration gets its name last, because it makes the folder
+    a model. Existing files are replaced, not overwritten, so that models that have mapped them keep their content. Another process that reads or
+    writes the same folder at the same time may still get files of two models.
 
     Args:
-        folder: where to.
+        folder: the folder.
         tokenizer: the text of `tokenizer.json`.
         table: the matrix, weights and mapping.
-        config: the contents of `config.json`, to which what follows from the table is added.
+        config: the content of `config.json`. Settings that depend on the table are added.
         card: the text of `README.md`.
 
     Raises:
-        OSError: naming what cannot be written.
+        OSError: a file cannot be written. The error names it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     settings = {name: value for name, value in config.items() if name != "vocabulary_quantization"} | {"embedding_dtype": table.dtype}
@@ -52,15 +52,15 @@ def write_folder(folder: Path, tokenizer: str, table: EmbeddingTable, config: Ma
         "README.md": card,
         _LAYOUT.config: json.dumps(settings, indent=4),
     }
-    with whole_files([str(folder / name) for name in (_LAYOUT.tensors, *texts)]) as (tensors, *others):
+    with atomic_files([str(folder / name) for name in (_LAYOUT.tensors, *texts)]) as (tensors, *text_files):
         _write_tensors(tensors, table)
-        for file, text in zip(others, texts.values(), strict=True):
-            # The name of a folder, which is in the card, need not be UTF-8.
+        for file, text in zip(text_files, texts.values(), strict=True):
+            # The card contains the name of the folder, which may be invalid UTF-8.
             file.write(text.encode(errors="replace"))
 
 
 def _modules(normalize: bool) -> list[dict[str, Any]]:
-    """The list of modules that tells sentence-transformers what the folder is."""
+    """Return the list of modules that sentence-transformers needs to load the model."""
     kinds = {"StaticEmbedding": "."} | ({"Normalize": "1_Normalize"} if normalize else {})
     return [{"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"} for i, (kind, path) in enumerate(kinds.items())]
 
@@ -68,7 +68,7 @@ def _modules(normalize: bool) -> list[dict[str, Any]]:
 def _write_tensors(file: Output, table: EmbeddingTable) -> None:
     """Write a table in the safetensors format.
 
-    Not by the `safetensors` package, which knows no bfloat16 without another package, and before version 0.8 makes a copy of the matrix.
+    The `safetensors` package is not used: it needs another package for bfloat16, and before version 0.8 it copies the matrix.
     """
     tensors: dict[str, tuple[str, NDArray[Any]]] = {"embeddings": (table.dtype, table.matrix)}
     weights = table.all_weights
@@ -76,13 +76,13 @@ def _write_tensors(file: Output, table: EmbeddingTable) -> None:
         tensors["weights"] = ("float32", weights)
     if len(table.mapping):
         tensors["mapping"] = ("int32", table.mapping)
-    # Wide elements first, so that all are aligned.
+    # The widest elements come first, so that all tensors are aligned.
     ordered = sorted(tensors.items(), key=lambda item: -item[1][1].itemsize)
     header: dict[str, Any] = {}
-    at = 0
+    position = 0
     for name, (dtype, array) in ordered:
-        header[name] = {"dtype": _DTYPES[dtype], "shape": array.shape, "data_offsets": (at, at + array.nbytes)}
-        at += array.nbytes
+        header[name] = {"dtype": _DTYPES[dtype], "shape": array.shape, "data_offsets": (position, position + array.nbytes)}
+        position += array.nbytes
     text = json.dumps(header).encode()
     text += b" " * (-(len(text) + 8) % _ALIGNMENT)
     file.write(len(text).to_bytes(8, "little") + text)

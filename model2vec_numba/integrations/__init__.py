@@ -1,1 +1,1 @@
-"""What joins the Arrow border to other libraries: a module for each, which imports that library, and no more than it needs."""
+"""Integrations with other libraries, based on Arrow. Each module imports only the library that it is for."""

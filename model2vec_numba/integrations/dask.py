@@ -1,4 +1,4 @@
-"""Dask: each partition of a data frame gets a column of vectors, which pandas holds as Arrow does."""
+"""Dask: add a column of vectors to each partition of a data frame. pandas stores the vectors as an Arrow array."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from model2vec_numba.extras import require
-from model2vec_numba.integrations.shipping import ModelReference, one_thread
+from model2vec_numba.integrations.model_reference import ModelReference
 
 if TYPE_CHECKING:
     import dask.dataframe as dd
@@ -25,26 +25,28 @@ def encode(
     output: str = "embedding",
     **options: Any,
 ) -> dd.DataFrame:
-    """A data frame with a column of vectors behind the others.
+    """Return a data frame with a column of vectors after the others.
 
     Args:
         frame: the data frame.
-        column: the column of texts; missing values of any kind are nulls.
-        model: a folder that workers see too, or the name of a Hub repository; ``None``: the bundled model. Or a model, which goes by value.
-        output: the name of the column of vectors, of pandas' type ``ArrowDtype(FixedSizeList<float32>[dim])``, null where the text is.
-        **options: `max_length`, `normalize` and `dtype`, as for `StaticModel.encode_arrow`.
+        column: the column of texts. Missing values of any kind are nulls.
+        model: a folder that the workers can read, or the name of a Hub repository. ``None``: the bundled model. A `StaticModel` is sent to the
+            workers.
+        output: the name of the column of vectors, of pandas' type ``ArrowDtype(FixedSizeList<float32>[dim])``. A null
+            text has a null vector.
+        **options: `max_length`, `normalize` and `dtype` of `StaticModel.encode_arrow`.
     """
     delayed = require("dask", "model2vec_numba.integrations.dask", "dask").delayed
     reference = ModelReference(model)
     meta = _with_vectors(frame._meta, reference, column, output, options)
-    # As a task of its own the model is in the graph once, not in the task of each partition.
+    # The model is a task of its own, so that the graph holds it once, not once for each partition.
     return frame.map_partitions(_with_vectors, delayed(reference), column, output, options, meta=meta)
 
 
 def _with_vectors(frame: pd.DataFrame, reference: ModelReference, column: str, output: str, options: dict[str, Any]) -> pd.DataFrame:
+    """Return one partition with the column of vectors."""
     import pandas as pd
     import pyarrow as pa
 
-    with one_thread():
-        vectors = reference.load().encode_arrow(pa.Array.from_pandas(frame[column]), **options)
+    vectors = reference.load()._encode_arrow_singly(pa.Array.from_pandas(frame[column]), **options)
     return frame.assign(**{output: pd.arrays.ArrowExtensionArray(vectors)})

@@ -1,4 +1,4 @@
-"""DuckDB: a scalar function for SQL that gets and gives whole vectors of Arrow, not single values."""
+"""DuckDB: a scalar function for SQL. It works on whole Arrow arrays, not on single values."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["register"]
 
 
 def register(connection: duckdb.DuckDBPyConnection, model: StaticModel, name: str = "embed", **options: Any) -> None:
-    """Add a function to a connection: ``embed(text)`` of a VARCHAR is a ``FLOAT[dim]``, NULL of NULL.
+    """Add a function to a connection: ``embed(text)`` turns a VARCHAR into a ``FLOAT[dim]``, and NULL into NULL.
 
     Args:
         connection: the connection.
-        model: what encodes.
-        name: the function's name in SQL.
-        **options: `max_length`, `normalize` and `batch_size`, as for `StaticModel.encode_arrow`.
+        model: the model.
+        name: the name of the function in SQL.
+        **options: `max_length`, `normalize` and `batch_size` of `StaticModel.encode_arrow`.
     """
     require("duckdb", "model2vec_numba.integrations.duckdb", "duckdb")
     require("pyarrow", "model2vec_numba.integrations.duckdb", "duckdb")
 
-    # Not a `def`: DuckDB evaluates annotations, which name types that are not imported here. It keeps NULLs to itself.
+    # DuckDB evaluates the annotations of a function, and their types are not imported here. A lambda has none. DuckDB itself handles NULLs.
     connection.create_function(name, lambda texts: model.encode_arrow(texts, **options), ["VARCHAR"], f"FLOAT[{model.dim}]", type="arrow")

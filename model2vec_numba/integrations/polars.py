@@ -18,16 +18,16 @@ __all__ = ["encode"]
 
 
 def encode(expression: pl.Expr, model: StaticModel, **options: Any) -> pl.Expr:
-    """The vectors of an expression's strings.
+    """Return an expression for the vectors of an expression's strings.
 
     Args:
-        expression: of type String, Categorical, Enum or Null.
-        model: what encodes.
-        **options: as for `StaticModel.encode_arrow`.
+        expression: an expression of type String, Categorical, Enum or Null.
+        model: the model.
+        **options: the options of `StaticModel.encode_arrow`.
 
     Returns:
-        An expression of type ``Array(Float32, dim)``, or of Float16 with ``dtype="float16"``; null where the string is. It is elementwise, so
-        that the streaming engine gives it one piece of a column after the other.
+        An expression of type ``Array(Float32, dim)``, or ``Array(Float16, dim)`` with ``dtype="float16"``. A null string has a null vector. The
+        expression is elementwise, so that the streaming engine can encode a column in parts.
     """
     elements = pl.Float16 if options.get("dtype") == "float16" else pl.Float32
 
@@ -39,11 +39,11 @@ def encode(expression: pl.Expr, model: StaticModel, **options: Any) -> pl.Expr:
 
 @pl.api.register_expr_namespace("model2vec")
 class _Expressions:
-    """What an expression offers under ``.model2vec``."""
+    """The namespace ``.model2vec`` of expressions."""
 
     def __init__(self, expression: pl.Expr) -> None:
         self._expression = expression
 
     def encode(self, model: StaticModel, **options: Any) -> pl.Expr:
-        """As `encode` of this module, of this expression."""
+        """Return an expression for the vectors of this expression's strings, as the function `encode` does."""
         return encode(self._expression, model, **options)

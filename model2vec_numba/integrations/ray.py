@@ -1,4 +1,4 @@
-"""Ray Data: each worker process loads the model once and appends vectors to batches of Arrow."""
+"""Ray Data: each worker process loads the model once and adds a column of vectors to Arrow batches."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from model2vec_numba.extras import require
-from model2vec_numba.integrations.shipping import ModelReference, one_thread
+from model2vec_numba.integrations.model_reference import ModelReference
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,13 +20,13 @@ _BATCH_SIZE = 8192
 
 
 class Encoder:
-    """The class of an actor, for a dataset's `map_batches` with ``batch_format="pyarrow"``.
+    """An actor that encodes batches, for the method `map_batches` of a dataset with ``batch_format="pyarrow"``.
 
     Args:
         reference: the model.
         column: the column of texts.
         output: the name of the column of vectors.
-        options: as for `StaticModel.encode_arrow`.
+        options: the options of `StaticModel.encode_arrow`.
     """
 
     def __init__(self, reference: ModelReference, column: str, output: str, options: dict[str, Any]) -> None:
@@ -36,9 +36,8 @@ class Encoder:
         self._options = options
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """The batch with the column of vectors behind the others."""
-        with one_thread():
-            return batch.append_column(self._output, self._model.encode_arrow(batch[self._column], **self._options))
+        """Return the batch with the column of vectors after the others."""
+        return batch.append_column(self._output, self._model._encode_arrow_singly(batch[self._column], **self._options))
 
 
 def encode(
@@ -51,17 +50,18 @@ def encode(
     batch_size: int = _BATCH_SIZE,
     **options: Any,
 ) -> ray.data.Dataset:
-    """A dataset with a column of vectors behind the others.
+    """Return a dataset with a column of vectors after the others.
 
     Args:
         dataset: the dataset.
         column: the column of texts.
-        model: a folder that workers see too, or the name of a Hub repository; ``None``: the bundled model. Or a model, which goes by value.
-        output: the name of the column of vectors, ``FixedSizeList<float32>[dim]``, null where the text is.
-        workers: the number of worker processes, each on one CPU, or the fewest and the most. Where they take all CPUs that Ray has, nothing
-            is left for tasks that read, and all wait for ever.
+        model: a folder that the workers can read, or the name of a Hub repository. ``None``: the bundled model. A `StaticModel` is sent to the
+            workers.
+        output: the name of the column of vectors, of type ``FixedSizeList<float32>[dim]``. A null text has a null vector.
+        workers: the number of worker processes, or the minimum and the maximum number. Each uses one CPU. If they use all CPUs of Ray, no
+            CPU is left for the tasks that read data, and all wait for ever.
         batch_size: the number of rows of a batch.
-        **options: `max_length`, `normalize` and `dtype`, as for `StaticModel.encode_arrow`.
+        **options: `max_length`, `normalize` and `dtype` of `StaticModel.encode_arrow`.
     """
     compute = require("ray.data", "model2vec_numba.integrations.ray", "ray").ActorPoolStrategy
     sizes = {"size": workers} if isinstance(workers, int) else {"min_size": workers[0], "max_size": workers[1]}

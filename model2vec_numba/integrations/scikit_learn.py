@@ -1,4 +1,4 @@
-"""scikit-learn: a transformer from texts to vectors, for pipelines."""
+"""scikit-learn: a transformer that turns texts into vectors, for pipelines."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from model2vec_numba.extras import require
-from model2vec_numba.integrations.shipping import ModelReference
+from model2vec_numba.integrations.model_reference import ModelReference
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,13 +25,13 @@ __all__ = ["StaticModelTransformer"]
 
 
 class StaticModelTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Texts to their vectors. There is nothing to learn, so `transform` works without `fit`.
+    """A transformer that turns texts into vectors. It has nothing to fit, so `transform` works without `fit`.
 
     Args:
-        model: a folder or the name of a Hub repository, as for `StaticModel.from_pretrained` (``None``: the bundled model), or a
-            `StaticModel`, which scikit-learn copies wherever it copies the transformer.
-        max_length: the number of tokens of a text that count; ``None``: as the model says.
-        normalize: whether vectors are divided by their L2 norm; ``None``: as the model says.
+        model: a folder or the name of a Hub repository, as in `StaticModel.from_pretrained`. ``None``: the bundled model. It can also be a
+            `StaticModel`, which scikit-learn copies together with the transformer.
+        max_length: the number of tokens of a text that count. ``None``: as in the model.
+        normalize: whether vectors are divided by their L2 norm. ``None``: as in the model.
     """
 
     def __init__(
@@ -42,36 +42,36 @@ class StaticModelTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         self.normalize = normalize
 
     def fit(self, X: Iterable[str], y: Any = None) -> StaticModelTransformer:
-        """Load the model. The texts are not looked at."""
+        """Load the model. The texts are not used."""
         _refuse_one_text(X)
-        self._loaded()
+        self._load()
         return self
 
     def transform(self, X: Iterable[str]) -> NDArray[np.float32]:
-        """The vectors of texts, float32 of shape (texts, dim).
+        """Return the vectors of texts, float32 of shape (texts, dim).
 
         Args:
-            X: texts, as `StaticModel.encode` takes them.
+            X: an iterable of texts, as for `StaticModel.encode`.
 
         Raises:
-            TypeError: an element is not a string; its position is named.
-            ValueError: `X` is one string.
+            TypeError: an element is not a string. The message names its position.
+            ValueError: `X` is a string.
         """
         _refuse_one_text(X)
         options: dict[str, Any] = {} if self.max_length is None else {"max_length": self.max_length}
-        vectors: NDArray[np.float32] = self._loaded().encode(X, normalize=self.normalize, **options)
+        vectors: NDArray[np.float32] = self._load().encode(X, normalize=self.normalize, **options)
         return vectors
 
-    def _loaded(self) -> StaticModel:
-        # Not kept here: what is pickled and copied with a transformer is what was given to it.
+    def _load(self) -> StaticModel:
+        # The loaded model is not stored here, so that pickling and copying a transformer do not include it.
         if self.model is None or isinstance(self.model, (str, os.PathLike)):
             return ModelReference(self.model).load()
         return self.model
 
     @property
     def _n_features_out(self) -> int:
-        """What scikit-learn's mixin numbers the features' names by."""
-        return self._loaded().dim
+        """The number of dimensions. scikit-learn makes the names of the features from it."""
+        return self._load().dim
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
@@ -87,5 +87,6 @@ class StaticModelTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
 
 
 def _refuse_one_text(texts: object) -> None:
+    """Raise a ValueError for a string, which would be taken for an iterable of texts."""
     if isinstance(texts, str):
         raise ValueError("X must be an iterable of texts, not one str")

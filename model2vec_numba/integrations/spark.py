@@ -1,4 +1,4 @@
-"""Spark: `mapInArrow` with a model that each Python worker loads once."""
+"""Spark: add a column of vectors to a data frame with `mapInArrow`. Each Python worker loads the model once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from model2vec_numba.extras import require
-from model2vec_numba.integrations.shipping import ModelReference, one_thread
+from model2vec_numba.integrations.model_reference import ModelReference
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,14 +28,15 @@ def encode(
     output: str = "embedding",
     **options: Any,
 ) -> DataFrame:
-    """A data frame with a column of vectors behind the others.
+    """Return a data frame with a column of vectors after the others.
 
     Args:
         frame: the data frame.
         column: the column of texts.
-        model: a folder that workers see too, or the name of a Hub repository; ``None``: the bundled model. Or a model, which goes by value.
-        output: the name of the column of vectors, of type ``ARRAY<FLOAT>``, null where the text is.
-        **options: `max_length` and `normalize`, as for `StaticModel.encode_arrow`.
+        model: a folder that the workers can read, or the name of a Hub repository. ``None``: the bundled model. A `StaticModel` is sent to the
+            workers.
+        output: the name of the column of vectors, of type ``ARRAY<FLOAT>``. A null text has a null vector.
+        **options: `max_length` and `normalize` of `StaticModel.encode_arrow`.
     """
     types = require("pyspark.sql.types", "model2vec_numba.integrations.spark", "spark")
     vectors = types.StructField(output, types.ArrayType(types.FloatType(), containsNull=True), nullable=True)
@@ -44,7 +45,7 @@ def encode(
 
 
 class _Encoder:
-    """What a Python worker runs: batches of Arrow in, the same with a column of vectors out."""
+    """The function that a Python worker calls with Arrow batches. It yields each batch with the column of vectors."""
 
     def __init__(self, reference: ModelReference, column: str, output: str, options: dict[str, Any]) -> None:
         self._reference = reference
@@ -55,13 +56,12 @@ class _Encoder:
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         model = self._reference.load()
         for batch in batches:
-            with one_thread():
-                vectors = model.encode_arrow(batch[self._column], **self._options)
-            yield batch.append_column(self._output, _lists(vectors))
+            vectors = model._encode_arrow_singly(batch[self._column], **self._options)
+            yield batch.append_column(self._output, _as_variable_lists(vectors))
 
 
-def _lists(vectors: pa.FixedSizeListArray) -> pa.ListArray:
-    """Lists with offsets, which are all that Spark reads, over the same values."""
+def _as_variable_lists(vectors: pa.FixedSizeListArray) -> pa.ListArray:
+    """Return vectors as lists with offsets, without copying the values. Spark does not read lists of fixed size."""
     import pyarrow as pa
 
     offsets = np.arange(len(vectors) + 1, dtype=np.int32) * np.int32(vectors.type.list_size)

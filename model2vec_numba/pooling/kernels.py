@@ -1,8 +1,8 @@
-"""Pool: the mean of the rows of each text's tokens.
+"""Pool: compute the mean of the rows of each text's tokens.
 
-The rows of a text are added in blocks of `BLOCK` tokens, and within a block as `sum_columns` does. A block is summed in the narrowest type that
-is exact enough (int16 for int8 rows, which cannot overflow in a block; float32 otherwise), the blocks of a part of `PART` tokens in float64, and so
-the parts. The order is that of the tokens and depends on nothing else, so a text's vector is the same to the bit wherever it is computed.
+The rows of a text are added in blocks of `BLOCK` tokens, in the order that `sum_columns` describes. A block is summed in the smallest type that is
+exact enough: int16 for int8 rows, because a block of them cannot overflow it, else float32. The sums of blocks are added in float64, first within a
+chunk of `CHUNK` tokens and then over the chunks. This order depends only on the text itself. So the vector of a text is always the same to the bit.
 """
 
 from __future__ import annotations
@@ -10,46 +10,98 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numba
 import numpy as np
 from numba import prange, types
 from numba.extending import overload
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from model2vec_numba.compiled import compiled, inner
-from model2vec_numba.pooling.sums import (
-    FETCHED,
-    FLOAT_STRETCHES,
-    INTEGER_STRETCHES,
-    MEDIUM,
-    NARROW,
-    SINGLE,
+from model2vec_numba.batches import TokenBatch
+from model2vec_numba.jit.atomics import fetch_and_increment
+from model2vec_numba.jit.decorators import compiled, inner
+from model2vec_numba.jit.pointers import address_of, call_address
+from model2vec_numba.jit.simd import CACHE_LINE
+from model2vec_numba.pooling.half import to_float
+from model2vec_numba.pooling.row_sums import (
+    FLOAT_TILES,
+    INTEGER_TILES,
+    MEDIUM_TILE,
+    PREFETCHED_TILES,
+    SINGLE_COLUMN,
+    SMALL_TILE,
     columns_before,
     sum_columns,
     sum_of_squares,
 )
-from model2vec_numba.pooling.widen import widen
-from model2vec_numba.threads import claim
-from model2vec_numba.words import CACHE_LINE
+from model2vec_numba.pooling.table import EmbeddingTable
 
-__all__ = ["BLOCK", "PART", "gather_rows", "make_sum_rows", "pool_parallel", "pool_texts"]
+__all__ = ["BLOCK", "CHUNK", "PARALLEL_TOKENS", "gather_rows", "make_sum_rows", "pool", "pool_long_text", "pool_texts", "rows"]
 
-# 64 rows of int8 reach at most 64 * 128 = 8,192 in magnitude, and 64 float32 additions, four at a time, err by less than 1e-6 of the sum of
-# magnitudes: 512 repeats of one token come out within 2e-7, where one long float32 sum is 1.3e-6 off.
+# The sum of 64 rows of int8 is at most 64 * 128 = 8,192 in magnitude. 64 float32 additions, four at a time, have an error of less than 1e-6 of the
+# sum of magnitudes. With blocks, the mean of 512 repeats of one token has an error of 2e-7. In one long float32 sum it is 1.3e-6.
 BLOCK = 64
 
-# Parts of a long text are summed by several threads. A multiple of `BLOCK`.
-PART = 4096
+# The number of tokens of a chunk, a multiple of `BLOCK`. Several threads sum the chunks of a long text.
+CHUNK = 4096
 
-# How many tokens ahead rows are fetched, so that they are there when their turn comes. 16 to 32 are alike, with 64 they are pushed out again.
+# Numba's threads pool a text of at least this many tokens. For a shorter text, one thread is done before the others start on a busy machine.
+PARALLEL_TOKENS = 1 << 17
+
+# Rows are prefetched this many tokens ahead. 16 to 32 are equally fast. With 64, rows leave the caches before they are used.
 _AHEAD = 24
 
-# With fewer dimensions than this a mean can come out far shorter than the rows, and what float32 sums lose then shows after normalising: 3e-6
-# on one line of War and Peace with two dimensions. The rows are so short that summing them in float64 costs little.
+# With fewer dimensions than this, the norm of a mean can be much smaller than the norms of the rows, and normalising then magnifies the rounding
+# errors of float32 sums: 3e-6 on one line of War and Peace with two dimensions. So such rows are summed in float64, which takes little time, because
+# they have few elements.
 _FEW_DIMENSIONS = 32
 
 
+def pool(table: EmbeddingTable, tokens: TokenBatch, normalize: bool, out: NDArray[np.float32]) -> None:
+    """Write the vector of each text of `tokens` to its row of `out`, float32 of shape (texts, dim)."""
+    arrays = (table.elements, table.factors, table.mapping, table.scale, tokens.ids, tokens.offsets)
+    pool_texts(*arrays, normalize, 0, len(tokens), out, _NO_SUMS)
+
+
+def pool_long_text(table: EmbeddingTable, ids: NDArray[np.int32], normalize: bool, vector: NDArray[np.float32], threads: int) -> None:
+    """Write the vector of a text with the token ids `ids` to `vector`, float32 of shape (dim,). Several of numba's threads work on it.
+
+    Only one thread of the process may call this at a time. The result equals the result of `pool` to the bit.
+    """
+    offsets = np.append(np.arange(0, max(len(ids), 1), CHUNK), len(ids))
+    sums = np.empty((len(offsets) - 1, table.dim), np.float64)
+    arrays = (table.factors, table.mapping, table.scale, ids, offsets)
+    address = None
+    if len(ids) >= PARALLEL_TOKENS:
+        address = address_of(pool_texts, (table.elements, *arrays, False, 0, 1, _NO_VECTORS, sums))
+    if address is None:
+        pool_texts(table.elements, *arrays, False, 0, len(sums), _NO_VECTORS, sums)
+    else:
+        # The same memory as an array of bytes, so that the parallel kernel is compiled once and not for each storage type.
+        elements = table.elements
+        as_bytes = as_strided(elements.view(np.int8), elements.shape, elements.strides, writeable=False)
+        before = numba.get_num_threads()
+        numba.set_num_threads(threads)
+        try:
+            sum_chunks(address, as_bytes, *arrays, _NO_VECTORS, threads, sums)
+        finally:
+            numba.set_num_threads(before)
+    finish_sums(sums, len(ids), normalize, table.scale, vector)
+
+
+def rows(table: EmbeddingTable, ids: NDArray[np.int32]) -> NDArray[np.float32]:
+    """Return the weighted row of each of `ids`, float32 of shape (ids, dim)."""
+    out = np.empty((len(ids), table.dim), np.float32)
+    gather_rows(table.elements, table.factors, table.mapping, table.scale, ids, out)
+    return out
+
+
+_NO_SUMS = np.empty((0, 0), np.float64)
+_NO_VECTORS = np.empty((0, 0), np.float32)
+
+
 def sum_dtype(matrix, factors):  # type: ignore[no-untyped-def]
-    """The type in which rows of `matrix` times `factors`, which may be ``None``, are summed within a block. For use in compiled code only."""
+    """Return the type in which a block of rows is summed. `factors`: the weights, or ``None`` for ones. Only for compiled code."""
     raise NotImplementedError("sum_dtype is for compiled code")
 
 
@@ -72,137 +124,149 @@ def pool_texts(
     normalize: bool,
     first: int,
     last: int,
-    longest: int,
     out: NDArray[np.float32],
+    sums: NDArray[np.float64],
 ) -> None:
     """Write the vectors of texts ``first`` to ``last - 1`` to their rows of `out`, float32 of shape (texts, dim).
 
-    A vector is the mean over the tokens of ``scale * weights[id] * matrix[mapping[id]]`` (no `weights` stand for ones, an empty `mapping` for the
-    identity; `scale` is positive), divided by its L2 norm if `normalize`. No tokens, or a zero mean, give zeros. Texts of more than `longest`
-    tokens are passed over.
+    A vector is the mean over the tokens of ``scale * weights[id] * matrix[mapping[id]]``, divided by its L2 norm if `normalize`. A text without
+    tokens, or with a zero mean, has the zero vector.
+
+    Args:
+        matrix: shape (rows, dim), C-contiguous, read-only; see `EmbeddingTable.elements`.
+        weights: float32, shape (tokens,), or ``None`` for ones.
+        mapping: int32, shape (tokens,), or empty for the identity.
+        scale: a positive factor of all rows.
+        ids, offsets: see `TokenBatch`. Every id must have a weight and a row.
+        normalize: whether to divide by the norm.
+        first, last: the numbers of the first text and of the text after the last one.
+        out: float32, shape (texts, dim), output, unless `sums` has rows.
+        sums: float64, shape (texts, dim) or (0, dim), output. If it has rows, the sums of the texts, without the scale, are written to it, and
+            nothing is written to `out`. The texts must then have at most `CHUNK` tokens.
     """
     dim = matrix.shape[1]
-    # What is behind the last text's is not worth fetching.
+    # There may be more ids after the ids of the last text. Their rows must not be prefetched.
     ids = ids[: offsets[len(offsets) - 1]]
-    around = _columns_around(matrix)
-    block = np.empty(around[0] + dim + around[1], sum_dtype(matrix, weights))[around[0] : around[0] + dim]
-    part = np.empty(dim, np.float64)
+    margins = _margins(matrix)
+    block = np.empty(margins[0] + dim + margins[1], sum_dtype(matrix, weights))[margins[0] : margins[0] + dim]
+    chunk = np.empty(dim, np.float64)
     total = np.empty(dim, np.float64)
     rows = np.empty(BLOCK, np.int64)
     ahead = np.empty(BLOCK, np.int64)
     factors = np.empty(BLOCK, np.float32)
     for text in range(first, last):
         begin, end = offsets[text], offsets[text + 1]
-        if end - begin > longest:
-            continue
-        if weights is None and 0 < end - begin <= BLOCK and dim >= _FEW_DIMENSIONS:
-            # Most texts are one block, which needs no total.
+        if weights is None and 0 < end - begin <= BLOCK and dim >= _FEW_DIMENSIONS and len(sums) == 0:
+            # Most texts have one block, so no total is needed.
             _find_rows(ids, begin, end - begin, mapping, rows, ahead)
-            _sum_rows(matrix, rows, ahead, end - begin, None, around, block)
+            _sum_rows(matrix, rows, ahead, end - begin, None, margins, block)
             _finish(block, end - begin, normalize, scale, out[text])
             continue
         total[:] = 0
-        for at in range(begin, end, PART):
-            _sum_part(matrix, weights, mapping, ids, at, min(at + PART, end), around, block, rows, ahead, factors, part)
+        for at in range(begin, end, CHUNK):
+            _sum_chunk(matrix, weights, mapping, ids, at, min(at + CHUNK, end), margins, block, rows, ahead, factors, chunk)
             for d in range(dim):
-                total[d] += part[d]
-        _finish(total, end - begin, normalize, scale, out[text])
-
-
-@compiled()
-def sum_part(
-    matrix: NDArray[Any],
-    weights: NDArray[np.float32] | None,
-    mapping: NDArray[np.int32],
-    ids: NDArray[np.int32],
-    begin: int,
-    end: int,
-    part: NDArray[np.float64],
-) -> None:
-    """Write the sum of the rows of ``ids[begin:end]``, at most `PART`, to `part`, float64 of shape (dim,)."""
-    dim = matrix.shape[1]
-    around = _columns_around(matrix)
-    block = np.empty(around[0] + dim + around[1], sum_dtype(matrix, weights))[around[0] : around[0] + dim]
-    rows = np.empty(BLOCK, np.int64)
-    ahead = np.empty(BLOCK, np.int64)
-    factors = np.empty(BLOCK, np.float32)
-    _sum_part(matrix, weights, mapping, ids, begin, end, around, block, rows, ahead, factors, part)
+                total[d] += chunk[d]
+        if len(sums) > 0:
+            sums[text] = total
+        else:
+            _finish(total, end - begin, normalize, scale, out[text])
 
 
 @inner
-def _sum_part(
+def _sum_chunk(
     matrix: NDArray[Any],
     weights: NDArray[np.float32] | None,
     mapping: NDArray[np.int32],
     ids: NDArray[np.int32],
     begin: int,
     end: int,
-    around: tuple[int, int],
+    margins: tuple[int, int],
     block: NDArray[Any],
     rows: NDArray[np.int64],
     ahead: NDArray[np.int64],
     factors: NDArray[np.float32],
-    part: NDArray[np.float64],
+    chunk: NDArray[np.float64],
 ) -> None:
-    """What `sum_part` does, with room for a block's sums, rows and factors."""
-    part[:] = 0
+    """Write the sum of the weighted rows of ``ids[begin:end]`` to `chunk`, float64 of shape (dim,). The other arrays are memory to work in."""
+    chunk[:] = 0
     for at in range(begin, end, BLOCK):
         count = min(BLOCK, end - at)
         _find_rows(ids, at, count, mapping, rows, ahead)
         for k in range(count):
             factors[k] = _weight(weights, ids[at + k])
-        if len(part) < _FEW_DIMENSIONS:
-            _add_exactly(matrix, rows, count, factors, part)
+        if len(chunk) < _FEW_DIMENSIONS:
+            _add_exactly(matrix, rows, count, factors, chunk)
             continue
         if weights is None:
-            _sum_rows(matrix, rows, ahead, count, None, around, block)
+            _sum_rows(matrix, rows, ahead, count, None, margins, block)
         else:
-            _sum_rows(matrix, rows, ahead, count, factors, around, block)
-        for d in range(len(part)):
-            part[d] += block[d]
+            _sum_rows(matrix, rows, ahead, count, factors, margins, block)
+        for d in range(len(chunk)):
+            chunk[d] += block[d]
 
 
 @inner
 def _weight(weights: NDArray[np.float32] | None, token: int) -> np.float32:
-    """The factor of a token's row."""
+    """Return the factor of a token's row."""
     return np.float32(1) if weights is None else weights[token]
 
 
 @inner
 def _find_rows(ids: NDArray[np.int32], first: int, count: int, mapping: NDArray[np.int32], rows: NDArray[np.int64], ahead: NDArray[np.int64]) -> None:
-    """Write the rows of ``ids[first:first + count]`` to `rows`, and those of the ids `_AHEAD` later to `ahead`."""
+    """Write the rows of ``ids[first:first + count]`` to `rows`, and the rows of the ids `_AHEAD` tokens later to `ahead`."""
     for k in range(count):
         token, later = ids[first + k], ids[min(first + k + _AHEAD, len(ids) - 1)]
         rows[k] = mapping[token] if len(mapping) else token
         ahead[k] = mapping[later] if len(mapping) else later
 
 
+def _columns_per_line(matrix):  # type: ignore[no-untyped-def]
+    """Return the number of elements of a matrix in a cache line. Only for compiled code."""
+    raise NotImplementedError("_columns_per_line is for compiled code")
+
+
+@overload(_columns_per_line)
+def _overload_columns_per_line(matrix):  # type: ignore[no-untyped-def]
+    # The width comes from the type, and not from `matrix.itemsize`, which is wrong for the array that `sum_chunks` passes.
+    columns = 8 * CACHE_LINE // matrix.dtype.bitwidth
+    return lambda matrix: columns
+
+
 @inner
-def _columns_around(matrix: NDArray[Any]) -> tuple[int, int]:
-    """How many elements stand before a row in its first cache line, as `columns_before` says, and behind it in its last; none if none before."""
+def _margins(matrix: NDArray[Any]) -> tuple[int, int]:
+    """Return the numbers of elements before and after a row that are summed together with it.
+
+    So whole cache lines are read, which takes less time; see `columns_before`.
+    """
     before = columns_before(matrix)
-    line = CACHE_LINE // matrix.itemsize
+    line = _columns_per_line(matrix)
     return before, (line - (before + matrix.shape[1]) % line) % line if before else 0
 
 
-def _sum_rows(matrix, rows, ahead, count, factors, around, block):  # type: ignore[no-untyped-def]
-    """Write the sum of ``factors[k] * matrix[rows[k]]`` over ``k < count`` to `block`; `factors` may be ``None`` for ones.
+def _sum_rows(matrix, rows, ahead, count, factors, margins, block):  # type: ignore[no-untyped-def]
+    """Write the sum of ``factors[k] * matrix[rows[k]]`` over ``k < count`` to `block`. `factors` may be ``None`` for ones.
 
-    In the memory before `block` and behind it, `around` says how many elements, sums of what stands around the rows are written. For use in
-    compiled code only.
+    `margins` are the numbers of elements before and after `block` that are overwritten. `ahead` has the rows to prefetch. Only for compiled code.
     """
     raise NotImplementedError("_sum_rows is for compiled code")
 
 
 @overload(_sum_rows)
-def _overload_sum_rows(matrix, rows, ahead, count, factors, around, block):  # type: ignore[no-untyped-def]
-    sum_floats = _sum_wide_floats if isinstance(matrix.dtype, types.Float) else _sum_floats
-    sum_rows = _sum_integers if isinstance(block.dtype, types.Integer) else sum_floats
-    return lambda matrix, rows, ahead, count, factors, around, block: sum_rows(matrix, rows, ahead, count, factors, around, block)
+def _overload_sum_rows(matrix, rows, ahead, count, factors, margins, block):  # type: ignore[no-untyped-def]
+    sum_floats = _sum_float_rows if isinstance(matrix.dtype, types.Float) else _sum_narrow_float_rows
+    sum_rows = _sum_integer_rows if isinstance(block.dtype, types.Integer) else sum_floats
+    return lambda matrix, rows, ahead, count, factors, margins, block: sum_rows(matrix, rows, ahead, count, factors, margins, block)
 
 
-def make_sum_rows(wider: int, wide: int, fetched: int) -> Callable[..., None]:
-    """What `_sum_rows` does, so many columns at a time, with the memory of so many fetched together. The sums do not depend on how many."""
+def make_sum_rows(largest: int, tile: int, prefetched: int) -> Callable[..., None]:
+    """Return a function that sums rows as `_sum_rows` describes, in tiles of columns. The sums do not depend on the tiles.
+
+    Args:
+        largest: the number of columns of the largest tile.
+        tile: the number of columns of most tiles.
+        prefetched: rows are prefetched this many columns at a time.
+    """
 
     @inner
     def sum_rows(
@@ -211,42 +275,42 @@ def make_sum_rows(wider: int, wide: int, fetched: int) -> Callable[..., None]:
         ahead: NDArray[np.int64],
         count: int,
         factors: NDArray[np.float32] | None,
-        around: tuple[int, int],
+        margins: tuple[int, int],
         block: NDArray[Any],
     ) -> None:
-        column, end = -around[0], len(block) + around[1]
-        if end - column >= wide and (end - column) % wide >= wider - wide:
-            sum_columns(matrix, rows, ahead, count, column, wider, wider, factors, block)
-            column += wider
-        while end - column >= fetched:
-            sum_columns(matrix, rows, ahead, count, column, wide, fetched, factors, block)
-            column += wide
-            for _ in range(fetched // wide - 1):
-                sum_columns(matrix, rows, ahead, count, column, wide, 0, factors, block)
-                column += wide
-        if end - column >= wide:
-            sum_columns(matrix, rows, ahead, count, column, wide, wide, factors, block)
-            column += wide
-        if end - column >= MEDIUM:
-            sum_columns(matrix, rows, ahead, count, column, MEDIUM, MEDIUM, factors, block)
-            column += MEDIUM
-        for _ in range((end - column) // NARROW):
-            sum_columns(matrix, rows, ahead, count, column, NARROW, NARROW, factors, block)
-            column += NARROW
-        if column < end and end >= NARROW:
-            # Some columns again, with the same result: still less than singly.
-            sum_columns(matrix, rows, ahead, count, end - NARROW, NARROW, NARROW, factors, block)
+        column, end = -margins[0], len(block) + margins[1]
+        if end - column >= tile and (end - column) % tile >= largest - tile:
+            sum_columns(matrix, rows, ahead, count, column, largest, largest, factors, block)
+            column += largest
+        while end - column >= prefetched:
+            sum_columns(matrix, rows, ahead, count, column, tile, prefetched, factors, block)
+            column += tile
+            for _ in range(prefetched // tile - 1):
+                sum_columns(matrix, rows, ahead, count, column, tile, 0, factors, block)
+                column += tile
+        if end - column >= tile:
+            sum_columns(matrix, rows, ahead, count, column, tile, tile, factors, block)
+            column += tile
+        if end - column >= MEDIUM_TILE:
+            sum_columns(matrix, rows, ahead, count, column, MEDIUM_TILE, MEDIUM_TILE, factors, block)
+            column += MEDIUM_TILE
+        for _ in range((end - column) // SMALL_TILE):
+            sum_columns(matrix, rows, ahead, count, column, SMALL_TILE, SMALL_TILE, factors, block)
+            column += SMALL_TILE
+        if column < end and end >= SMALL_TILE:
+            # This tile repeats some columns, with the same result. It takes less time than single columns.
+            sum_columns(matrix, rows, ahead, count, end - SMALL_TILE, SMALL_TILE, SMALL_TILE, factors, block)
             column = end
         for _ in range(end - column):
-            sum_columns(matrix, rows, ahead, count, column, SINGLE, SINGLE, factors, block)
-            column += SINGLE
+            sum_columns(matrix, rows, ahead, count, column, SINGLE_COLUMN, SINGLE_COLUMN, factors, block)
+            column += SINGLE_COLUMN
 
     return sum_rows
 
 
-_sum_floats = make_sum_rows(*FLOAT_STRETCHES, FETCHED * FLOAT_STRETCHES[1])
-_sum_wide_floats = make_sum_rows(*FLOAT_STRETCHES, FLOAT_STRETCHES[1])
-_sum_integers = make_sum_rows(*INTEGER_STRETCHES, FETCHED * INTEGER_STRETCHES[1])
+_sum_narrow_float_rows = make_sum_rows(*FLOAT_TILES, PREFETCHED_TILES * FLOAT_TILES[1])
+_sum_float_rows = make_sum_rows(*FLOAT_TILES, FLOAT_TILES[1])
+_sum_integer_rows = make_sum_rows(*INTEGER_TILES, PREFETCHED_TILES * INTEGER_TILES[1])
 
 
 @inner
@@ -254,60 +318,61 @@ def _add_exactly(matrix: NDArray[Any], rows: NDArray[np.int64], count: int, fact
     """Add ``factors[k] * matrix[rows[k]]`` for each ``k < count`` to `total`, in float64."""
     for k in range(count):
         for d in range(len(total)):
-            total[d] += np.float64(factors[k]) * np.float64(widen(matrix[rows[k], d]))
+            total[d] += np.float64(factors[k]) * np.float64(to_float(matrix[rows[k], d]))
 
 
 @inner
 def _finish(total: NDArray[Any], count: int, normalize: bool, scale: float, vector: NDArray[np.float32]) -> None:
-    """Write the mean of `count` rows that sum to `total`, times `scale`, or if asked for divided by its norm, to `vector`."""
+    """Write the mean of `count` rows, whose sum is `total`, to `vector`: divided by its norm if `normalize`, else times `scale`."""
     factor = scale / max(count, 1)
     if normalize:
         square = sum_of_squares(total)
-        # The norm of the sum serves: the count and the scale cancel out.
+        # The sum is divided by its own norm: the count and the scale cancel out.
         factor = 1 / np.sqrt(square) if square > 0 else np.float64(1)
     for d in range(len(total)):
         vector[d] = np.float32(total[d] * factor)
 
 
 @compiled(parallel=True)
-def pool_parallel(
-    matrix: NDArray[Any],
+def sum_chunks(
+    address: int,
+    matrix: NDArray[np.int8],
     weights: NDArray[np.float32] | None,
     mapping: NDArray[np.int32],
     scale: float,
     ids: NDArray[np.int32],
     offsets: NDArray[np.int64],
-    normalize: bool,
-    segments: NDArray[np.int64],
-    long_texts: NDArray[np.int64],
-    workers: int,
-    out: NDArray[np.float32],
+    vectors: NDArray[np.float32],
+    threads: int,
+    sums: NDArray[np.float64],
 ) -> None:
-    """`pool_texts` by `workers` threads: segment ``s`` is texts ``segments[s]`` to ``segments[s + 1] - 1``.
+    """Write the sums of the chunks of a text to `sums`, float64 of shape (chunks, dim). Numba's threads call `pool_texts` for the chunks.
 
-    `long_texts` are those of more than `PART` tokens, which all threads work on together.
+    Args:
+        address: the address of `pool_texts` for the matrix's type; see `address_of`.
+        matrix: the memory of the matrix as bytes, with the matrix's shape and strides.
+        weights, mapping, scale, ids: see `pool_texts`.
+        offsets: int64, shape (chunks + 1,): chunk ``c`` is ``ids[offsets[c]:offsets[c + 1]]``.
+        vectors: float32, shape (0, 0): an argument that `pool_texts` needs and does not use.
+        threads: the number of threads.
+        sums: output.
     """
-    counter = np.zeros(1, np.int64)
-    for _ in prange(workers):
-        segment = claim(counter)
-        while segment < len(segments) - 1:
-            pool_texts(matrix, weights, mapping, scale, ids, offsets, normalize, segments[segment], segments[segment + 1], PART, out)
-            segment = claim(counter)
-    for text in long_texts:
-        begin, end = offsets[text], offsets[text + 1]
-        parts = np.empty(((end - begin + PART - 1) // PART, matrix.shape[1]), np.float64)
-        counter[0] = 0
-        for _ in prange(workers):
-            part = claim(counter)
-            while part < len(parts):
-                at = begin + part * PART
-                sum_part(matrix, weights, mapping, ids, at, min(at + PART, end), parts[part])
-                part = claim(counter)
-        total = np.zeros(matrix.shape[1], np.float64)
-        for part in range(len(parts)):
-            for d in range(len(total)):
-                total[d] += parts[part, d]
-        _finish(total, end - begin, normalize, scale, out[text])
+    next_chunk = np.zeros(1, np.int64)
+    for _ in prange(threads):
+        chunk = fetch_and_increment(next_chunk)
+        while chunk < len(sums):
+            call_address(address, matrix, weights, mapping, scale, ids, offsets, False, chunk, chunk + 1, vectors, sums)
+            chunk = fetch_and_increment(next_chunk)
+
+
+@compiled()
+def finish_sums(sums: NDArray[np.float64], count: int, normalize: bool, scale: float, vector: NDArray[np.float32]) -> None:
+    """Add the sums of the chunks of a text, and write the mean of its `count` rows to `vector`, float32 of shape (dim,)."""
+    total = np.zeros(len(vector), np.float64)
+    for chunk in range(len(sums)):
+        for d in range(len(vector)):
+            total[d] += sums[chunk, d]
+    _finish(total, count, normalize, scale, vector)
 
 
 @compiled()
@@ -325,4 +390,4 @@ def gather_rows(
         row = matrix[mapping[token] if len(mapping) else token]
         factor = np.float32(scale) * _weight(weights, token)
         for d in range(out.shape[1]):
-            out[at, d] = factor * widen(row[d])
+            out[at, d] = factor * to_float(row[d])

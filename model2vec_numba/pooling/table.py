@@ -1,4 +1,4 @@
-"""The embedding table: a model's matrix as it is stored, checked so that compiled code can trust it."""
+"""The embedding table: a model's matrix as it is stored, with weights and mapping, checked so that compiled code can rely on it."""
 
 from __future__ import annotations
 
@@ -8,29 +8,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from model2vec_numba.dtypes import STORAGE_DTYPES
 from model2vec_numba.errors import ModelFormatError
-from model2vec_numba.storage import STORAGE_DTYPES
 
 __all__ = ["EmbeddingTable", "make_table"]
 
-# What a kernel sees of each storage type; see `widen`.
+# The dtypes of half precision and bfloat16 in kernels; see `to_float`.
 _KERNEL_DTYPES = {"float16": np.dtype(np.uint16), "bfloat16": np.dtype(np.int16)}
 
 
 @dataclass(frozen=True, eq=False)
 class EmbeddingTable:
-    """A model's vectors: the row of token ``t`` is ``scale * weights[t] * matrix[mapping[t]]``.
+    """The vectors of a model's tokens: token ``t`` has ``scale * weights[t] * matrix[mapping[t]]``.
 
-    Made by `make_table`, which sees to it that no valid id reads outside, and by `dataclasses.replace` of one.
+    `make_table` makes a table from the tensors of a file, and checks that no valid id reads outside the arrays. Callers of
+    `dataclasses.replace` must keep this true.
 
     Attributes:
-        matrix: shape (rows, dim), C-contiguous and read-only, in the storage type; bfloat16 as the uint16 of its bits.
-        dtype: the storage type's name, one of `STORAGE_DTYPES`.
-        weights: float32, shape (at least the number of ids,), or empty when all tokens weigh the same.
-        mapping: int32, likewise, or empty when token ``t`` has row ``t``.
-        scale: positive, what every token weighs besides, such as the unit of int8 values; 1 where there are weights.
-        elements: the matrix as the kernels read it: the same memory, half precision and bfloat16 as integers of two kinds.
-        factors: the weights as the kernels take them: ``None`` when all tokens weigh the same.
+        matrix: shape (rows, dim), C-contiguous and read-only, in the storage type. bfloat16 is stored as the uint16 of its bits.
+        dtype: the name of the storage type, one of `STORAGE_DTYPES`.
+        weights: float32, shape (at least the number of ids,), or empty if all tokens have the same weight.
+        mapping: int32, shape (at least the number of ids,), or empty if token ``t`` has row ``t``.
+        scale: a positive factor of all tokens, such as the unit of int8 values. 1 if there are weights.
+        elements: a view of the matrix for kernels, in which half precision is uint16 and bfloat16 is int16.
+        factors: the weights for kernels. ``None`` if all tokens have the same weight.
         dim: the number of dimensions of a vector.
     """
 
@@ -46,27 +47,27 @@ class EmbeddingTable:
     def __post_init__(self) -> None:
         if len(self.weights):
             object.__setattr__(self, "weights", self.weights * np.float32(self.scale))
-            # Rows without weights are summed faster, those of int8 in integers.
+            # Rows without weights are summed faster, and int8 rows are then summed in integers. So equal weights become the scale.
             first = float(self.weights[0])
             same = 0 < first < np.inf and bool(np.all(self.weights == first))
             object.__setattr__(self, "scale", first if same else 1.0)
             if same:
                 object.__setattr__(self, "weights", self.weights[:0])
-        # As it is in a file.
+        # The scale as a file stores it.
         object.__setattr__(self, "scale", float(np.float32(self.scale)))
-        # Read-only, C-contiguous and aligned: kernels are compiled for this kind of array alone. NumPy does not pickle that one is read-only.
+        # Kernels are compiled only for read-only, C-contiguous and aligned arrays. A pickle of NumPy does not keep the read-only flag.
         for name, dtype in (("matrix", self.matrix.dtype.newbyteorder("=")), ("weights", np.float32), ("mapping", np.int32)):
             array = np.require(getattr(self, name), dtype, ["C", "A"]).view()
             array.flags.writeable = False
             object.__setattr__(self, name, array)
         object.__setattr__(self, "elements", self.matrix.view(_KERNEL_DTYPES.get(self.dtype, self.matrix.dtype)))
-        # Kernels are compiled for weights or for none, not for both.
+        # Kernels are compiled for weights and for no weights.
         object.__setattr__(self, "factors", self.weights if len(self.weights) else None)
         object.__setattr__(self, "dim", int(self.matrix.shape[1]))
 
     @property
     def all_weights(self) -> NDArray[np.float32] | None:
-        """The weight of each token, the scale in it: float32 of shape (tokens,), read-only; ``None`` if each is 1."""
+        """The weight of each token times the scale: float32 of shape (tokens,), read-only. ``None`` if each is 1."""
         if len(self.weights):
             return self.weights
         if self.scale == 1:
@@ -88,18 +89,18 @@ def make_table(
     size: int,
     source: str,
 ) -> EmbeddingTable:
-    """Check a model's tensors against each other and against the tokenizer, and make the table of them.
+    """Check that a model's tensors match each other and the tokenizer, and return the table.
 
     Args:
-        matrix: shape (rows, dim), in the storage type. Not copied if it is C-contiguous and aligned.
-        dtype: the storage type's name; bfloat16 is given as the uint16 of its bits.
+        matrix: shape (rows, dim), in the storage type. It is not copied if it is C-contiguous and aligned.
+        dtype: the name of the storage type. bfloat16 is given as the uint16 of its bits.
         weights: floating point, one per token, or ``None``.
         mapping: integers, one per token, each a row of `matrix`, or ``None``.
         size: one more than the tokenizer's largest id.
         source: what to call the file in an error.
 
     Raises:
-        ModelFormatError: a wrong rank or dtype, too few rows, weights or mapping entries, or a mapping that points outside the matrix.
+        ModelFormatError: the rank or dtype of an array is wrong, it has too few elements, or the mapping points outside the matrix.
     """
     if dtype not in STORAGE_DTYPES:
         raise ModelFormatError(f"{source}: the embedding matrix is {dtype}, expected one of {', '.join(STORAGE_DTYPES)}")
@@ -132,5 +133,5 @@ def _checked_mapping(mapping: NDArray[Any] | None, size: int, rows: int, source:
     if lowest < 0 or highest >= min(rows, 2**31):
         position = int(np.argmax((mapping < 0) | (mapping >= min(rows, 2**31))))
         raise ModelFormatError(f"{source}: mapping[{position}] is {int(mapping[position])}, expected a row of the embedding matrix, 0 to {rows - 1}")
-    # A copy: whoever holds the array, or the file, must not be able to change what has been checked.
+    # A copy, so that nobody can change the mapping after it was checked.
     return mapping.astype(np.int32)

@@ -1,50 +1,26 @@
-"""The reference backend: the `tokenizers` library itself."""
+"""Tokenise with the Hugging Face `tokenizers` library itself. Its ids are the right ones by definition."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import numpy as np
-from numpy.typing import NDArray
-
 from model2vec_numba.errors import TokenizationError
-from model2vec_numba.text import TextBatch, single_text
-from model2vec_numba.tokenization.backend import TokenBatch, token_batch
-from model2vec_numba.tokenization.spec import TokenizerSpec
+from model2vec_numba.tokenization.components import is_library_error
+from model2vec_numba.tokenization.spec.spec import TokenizerSpec
 
-__all__ = ["LibraryBackend"]
+__all__ = ["tokenize_with_library"]
 
 
-class LibraryBackend:
-    """Tokenises through `tokenizers`; right for every `tokenizer.json` by definition."""
+def tokenize_with_library(spec: TokenizerSpec, sentences: list[str], max_tokens: int | None) -> list[list[int]]:
+    """Return the ids of each sentence: unknown ids are dropped, then the ids are cut to the first `max_tokens`.
 
-    name = "tokenizers"
-    divides_texts = False
-
-    def __init__(self, spec: TokenizerSpec) -> None:
-        self._spec = spec
-
-    def tokenize(self, texts: TextBatch, max_tokens: int | None) -> TokenBatch:
-        """See `TokenizerBackend.tokenize`."""
-        return token_batch(self.tokenize_lists([texts.text(i) for i in range(len(texts))], max_tokens))
-
-    def tokenize_one(self, data: NDArray[np.uint8], max_tokens: int | None, use: Callable[[TokenBatch], None]) -> None:
-        """See `TokenizerBackend.tokenize_one`."""
-        use(self.tokenize(single_text(data), max_tokens))
-
-    def fallback_count(self, texts: TextBatch) -> int:
-        """See `TokenizerBackend.fallback_count`."""
-        return len(texts)
-
-    def tokenize_lists(self, sentences: list[str], max_tokens: int | None) -> list[list[int]]:
-        """The ids of each sentence: unknown ids dropped, then cut to the first `max_tokens`."""
-        try:
-            encodings = self._spec.library.encode_batch_fast(sentences, add_special_tokens=False)
-        except BaseException as error:
-            # A panic inside the library arrives as a BaseException of its own kind.
-            if isinstance(error, Exception) or type(error).__name__ == "PanicException":
-                raise TokenizationError(f"{self._spec.source}: the tokenizer refuses a text: {error}") from error
-            raise
-        unknown = self._spec.unk_token_id
-        kept = (encoding.ids if unknown is None else [i for i in encoding.ids if i != unknown] for encoding in encodings)
-        return [ids[:max_tokens] for ids in kept]
+    Raises:
+        TokenizationError: the library refuses a text.
+    """
+    try:
+        encodings = spec.library.encode_batch_fast(sentences, add_special_tokens=False)
+    except BaseException as error:
+        if is_library_error(error):
+            raise TokenizationError(f"{spec.source}: the tokenizer refuses a text: {error}") from error
+        raise
+    unknown_id = spec.unk_token_id
+    kept = (encoding.ids if unknown_id is None else [i for i in encoding.ids if i != unknown_id] for encoding in encodings)
+    return [ids[:max_tokens] for ids in kept]

@@ -1,37 +1,41 @@
-"""The stages of a composed tokeniser: what flows between them, and what a normaliser, a pre-tokeniser and a model each are.
+"""The interfaces of the stages of a composed tokeniser (normaliser, pre-tokeniser and model), and the data that flows between them.
 
-Every stage is one compiled call over a whole batch, from flat arrays to flat arrays, and knows nothing of the others. Each does exactly what
-its namesake in the `tokenizers` library does; a text for which it cannot vouch it marks in `status`, and that text alone goes to the library.
+A stage processes a whole batch with compiled code: it reads flat arrays and returns flat arrays. It knows nothing about the other stages. It
+gives exactly what the component with its name in the `tokenizers` library gives. If it does not support a text, it marks the text in `status`,
+and the library tokenises that text.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model2vec_numba.compiled import compiled
-from model2vec_numba.text import TextBatch
-from model2vec_numba.tokenization.backend import TokenBatch
+from model2vec_numba.batches import TextBatch, TokenBatch
+from model2vec_numba.jit.decorators import compiled
 
-__all__ = ["DONE", "FALLBACK", "Model", "Normalizer", "PieceBatch", "PreTokenizer"]
+__all__ = ["DONE", "FALLBACK", "SHORT_BYTES", "Model", "Normalizer", "PreTokenBatch", "PreTokenizer"]
 
-# What becomes of a text: its ids are found here, or the library must find them.
+
+# The status of a text: compiled code finds its ids, or the `tokenizers` library must find them.
 DONE = 0
 FALLBACK = 1
 
+# The ids of a batch of at most this many bytes may be in memory that the next call overwrites.
+SHORT_BYTES = 1024
+
 
 @dataclass(slots=True, eq=False)
-class PieceBatch:
-    """What a pre-tokeniser cuts texts into: text ``i`` has the pieces ``offsets[i]`` to ``offsets[i + 1] - 1``.
+class PreTokenBatch:
+    """The pre-tokens of texts: text ``i`` has the pre-tokens ``offsets[i]`` to ``offsets[i + 1] - 1``.
 
     Attributes:
-        data: uint8; piece ``k`` is ``data[begins[k]:ends[k]]``, valid UTF-8 unless `byte_level`.
-        begins, ends: int64, shape (pieces,), each ascending; pieces do not overlap, and none is empty.
+        data: uint8, read-only. Pre-token ``k`` is ``data[begins[k]:ends[k]]``. It is valid UTF-8 unless `byte_level`.
+        begins, ends: int64, shape (pre-tokens,), both ascending. Pre-tokens do not overlap, and none is empty.
         offsets: int64, shape (texts + 1,), ascending.
-        byte_level: whether the bytes stand for the characters that `ByteLevel` gives them.
+        byte_level: whether each byte stands for a character of `ByteLevel`'s alphabet; see `byte_alphabet`.
     """
 
     data: NDArray[np.uint8]
@@ -40,22 +44,26 @@ class PieceBatch:
     offsets: NDArray[np.int64]
     byte_level: bool = False
 
+    def __post_init__(self) -> None:
+        # Kernels are compiled only for read-only text bytes; see `batches.read_only`.
+        self.data.flags.writeable = False
+
     @classmethod
-    def whole(cls, texts: TextBatch) -> PieceBatch:
-        """Each text as one piece; an empty text has none."""
+    def whole(cls, texts: TextBatch) -> PreTokenBatch:
+        """Return a batch in which each text is one pre-token. An empty text has none."""
         begins, ends, offsets = np.empty(len(texts), np.int64), np.empty(len(texts), np.int64), np.empty(len(texts) + 1, np.int64)
-        count = _find_filled(texts.offsets, begins, ends, offsets)
+        count = _find_non_empty(texts.offsets, begins, ends, offsets)
         return cls(texts.data, begins[:count], ends[:count], offsets)
 
     @property
     def size(self) -> int:
-        """No less than the number of bytes of all pieces."""
+        """At least the number of bytes of all pre-tokens."""
         return int(self.ends[-1] - self.begins[0]) if len(self.ends) else 0
 
 
 @compiled()
-def _find_filled(text_offsets: NDArray[np.int64], begins: NDArray[np.int64], ends: NDArray[np.int64], offsets: NDArray[np.int64]) -> int:
-    """See `PieceBatch.whole`; returns the number of pieces."""
+def _find_non_empty(text_offsets: NDArray[np.int64], begins: NDArray[np.int64], ends: NDArray[np.int64], offsets: NDArray[np.int64]) -> int:
+    """Write the bounds of the texts that are not empty, and the offsets of their batch. Return the number of these texts."""
     count = 0
     for text in range(len(offsets) - 1):
         offsets[text] = count
@@ -70,24 +78,30 @@ class Normalizer(Protocol):
     """Rewrites texts."""
 
     def normalize(self, texts: TextBatch, status: NDArray[np.uint8]) -> TextBatch:
-        """The normalised texts, as many as there are.
+        """Return the normalised texts, one for each text.
 
-        `status`, of shape (texts,): texts that are not `DONE` may come out as anything, the empty text best; `FALLBACK` is written for those
-        that the normaliser cannot vouch for.
+        `status` is uint8 of shape (texts,), with `DONE` or `FALLBACK` for each text. If the normaliser does not support a text, it writes
+        `FALLBACK` there. The result for a text that is not `DONE` has no meaning. It should be empty.
         """
 
 
 class PreTokenizer(Protocol):
-    """Cuts pieces into smaller ones, and may rewrite them."""
+    """Cuts pre-tokens into smaller ones. It may also rewrite them."""
 
-    def split(self, pieces: PieceBatch, status: NDArray[np.uint8]) -> PieceBatch:
-        """The smaller pieces. `status` is as for `Normalizer.normalize`."""
+    def split(self, pre_tokens: PreTokenBatch, status: NDArray[np.uint8]) -> PreTokenBatch:
+        """Return the smaller pre-tokens. `status`: see `Normalizer.normalize`."""
 
 
 class Model(Protocol):
-    """Turns pieces into ids."""
+    """Turns pre-tokens into token ids."""
 
     name: str
 
-    def tokenize(self, pieces: PieceBatch, max_tokens: int | None, status: NDArray[np.uint8]) -> TokenBatch:
-        """The ids of each text: unknown ids dropped, then cut to the first `max_tokens`. `status` is as for `Normalizer.normalize`."""
+    def make_scratch(self) -> Any:
+        """Return memory for one call of `tokenize`. No two calls may use the same memory at once."""
+
+    def tokenize(self, pre_tokens: PreTokenBatch, max_tokens: int | None, status: NDArray[np.uint8], scratch: Any) -> TokenBatch:
+        """Return the ids of each text: unknown ids are dropped, then the ids are cut to the first `max_tokens`.
+
+        `status`: see `Normalizer.normalize`.
+        """

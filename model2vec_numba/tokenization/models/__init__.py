@@ -1,19 +1,19 @@
-"""The models, each a module: `make_model` finds the one that a `tokenizer.json` asks for."""
+"""The models of a pipeline, one module for each: they turn pre-tokens into token ids."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from model2vec_numba.tokenization.models.bpe import make_bpe
-from model2vec_numba.tokenization.models.unigram import make_unigram
+from model2vec_numba.tokenization.models.bpe.model import make_bpe
+from model2vec_numba.tokenization.models.unigram.model import make_unigram
 from model2vec_numba.tokenization.models.wordlevel import make_wordlevel
 from model2vec_numba.tokenization.models.wordpiece import make_wordpiece
-from model2vec_numba.tokenization.spec import TokenizerSpec
+from model2vec_numba.tokenization.spec.spec import TokenizerSpec
 from model2vec_numba.tokenization.stages import Model
 
 __all__ = ["make_model"]
 
-# A factory gives None for members that it does not know.
+# A factory returns None if the model needs something that this package does not support.
 _FACTORIES: dict[str, Callable[[TokenizerSpec], Model | None]] = {
     "BPE": make_bpe,
     "Unigram": make_unigram,
@@ -23,7 +23,7 @@ _FACTORIES: dict[str, Callable[[TokenizerSpec], Model | None]] = {
 
 
 def make_model(spec: TokenizerSpec) -> Model | None:
-    """The model that ``model`` of a `tokenizer.json` describes; ``None`` if this package does not have it."""
-    kind = spec.parts["model"].get("type")
+    """Return the model that a `tokenizer.json` describes; ``None`` if it needs something that this package does not support."""
+    kind = spec.config["model"].get("type")
     factory = _FACTORIES.get(kind) if isinstance(kind, str) else None
     return None if factory is None else factory(spec)

@@ -1,19 +1,21 @@
-"""WordLevel: each piece is a token, or unknown."""
+"""The WordLevel model: each pre-token is a token, or unknown."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model2vec_numba.compiled import compiled, inner
-from model2vec_numba.text import flatten
-from model2vec_numba.tokenization.backend import TokenBatch
-from model2vec_numba.tokenization.byte_level import spelled_out
-from model2vec_numba.tokenization.models.vocabularies import has_members, run_kernel, token_ids
-from model2vec_numba.tokenization.spec import TokenizerSpec
-from model2vec_numba.tokenization.stages import DONE, PieceBatch
-from model2vec_numba.tokenization.wordpiece_vocabulary import ABSENT, INITIAL, WordPieceVocabulary, build_vocabulary, find_child, find_word
-from model2vec_numba.words import padded_word
+from model2vec_numba.batches import TokenBatch
+from model2vec_numba.jit.decorators import compiled, inner
+from model2vec_numba.jit.simd import load_padded_word
+from model2vec_numba.text.strings import flatten
+from model2vec_numba.tokenization.byte_alphabet import spelled_out
+from model2vec_numba.tokenization.components import has_members
+from model2vec_numba.tokenization.lookup.word_pieces import ABSENT, INITIAL, WordPieceVocabulary, build_vocabulary, find_child, find_word
+from model2vec_numba.tokenization.models.running import run_kernel
+from model2vec_numba.tokenization.spec.spec import TokenizerSpec
+from model2vec_numba.tokenization.spec.vocabulary import read_token_ids
+from model2vec_numba.tokenization.stages import DONE, PreTokenBatch
 
 __all__ = ["WordLevel", "make_wordlevel"]
 
@@ -21,30 +23,36 @@ _MEMBERS = {"type": (str,), "vocab": (dict,), "unk_token": (str,)}
 
 
 class WordLevel:
-    """`WordLevel` of the library."""
+    """The `WordLevel` model of the Hugging Face `tokenizers` library. It drops `unknown_id`.
+
+    A pre-token that is not in the vocabulary is unknown.
+    """
 
     name = "wordlevel"
 
-    def __init__(self, vocabulary: WordPieceVocabulary, unknown: int) -> None:
-        self._tables = (*vocabulary, unknown)
+    def __init__(self, vocabulary: WordPieceVocabulary, unknown_id: int) -> None:
+        self._tables = (*vocabulary, unknown_id)
 
-    def tokenize(self, pieces: PieceBatch, max_tokens: int | None, status: NDArray[np.uint8]) -> TokenBatch:
-        """See `Model.tokenize`."""
-        return run_kernel(_tokenize_pieces, spelled_out(pieces), max_tokens, status, *self._tables)
+    def make_scratch(self) -> None:
+        """Return nothing: this model keeps no memory between calls."""
+
+    def tokenize(self, pre_tokens: PreTokenBatch, max_tokens: int | None, status: NDArray[np.uint8], scratch: None) -> TokenBatch:
+        """Return the ids of each text, as `Model.tokenize` describes."""
+        return run_kernel(_tokenize_pre_tokens, spelled_out(pre_tokens), max_tokens, status, *self._tables)
 
 
 def make_wordlevel(spec: TokenizerSpec) -> WordLevel | None:
-    """The model of a file; ``None`` for one that this package does not take."""
-    model, vocabulary = spec.parts["model"], token_ids(spec)
-    # The tables cannot tell a NUL from padding. Without an unknown token the library refuses texts.
+    """Return the WordLevel model that a `tokenizer.json` describes; ``None`` if it needs something that this package does not support."""
+    model, vocabulary = spec.config["model"], read_token_ids(spec.config["model"])
+    # The tables cannot tell a NUL from padding. Without an unknown token the library raises errors for some texts.
     if vocabulary is None or not has_members(model, _MEMBERS) or model.get("unk_token") not in model["vocab"] or "\0" in "".join(vocabulary[0]):
         return None
-    # No token begins with a NUL, so none continues a word.
+    # Tokens with this prefix would continue a word, and no token begins with a NUL.
     return WordLevel(build_vocabulary(flatten(vocabulary[0]), vocabulary[1], b"\0", False), model["vocab"][model["unk_token"]])
 
 
 @compiled()
-def _tokenize_pieces(
+def _tokenize_pre_tokens(
     data: NDArray[np.uint8],
     begins: NDArray[np.int64],
     ends: NDArray[np.int64],
@@ -52,18 +60,21 @@ def _tokenize_pieces(
     status: NDArray[np.uint8],
     words: NDArray[np.uint64],
     trie: NDArray[np.int64],
-    unknown: int,
+    unknown_id: int,
     max_tokens: int,
     ids: NDArray[np.int32],
     id_offsets: NDArray[np.int64],
 ) -> int:
-    """Write the ids and their offsets, but for the first, and return where they end; the tables are those of `WordPieceVocabulary`."""
+    """Write the ids and their offsets (except for the first offset, which must be 0), and return the number of ids.
+
+    `words`, `trie`: see `WordPieceVocabulary`. `unigram.kernel.tokenize_pre_tokens` describes the other arguments.
+    """
     at = 0
     for text in range(len(offsets) - 1):
         stop = at + max_tokens
-        for piece in range(offsets[text], offsets[text + 1] if status[text] == DONE else offsets[text]):
-            token = _find(data, begins[piece], ends[piece], words, trie)
-            if token != ABSENT and token != unknown and at < stop:
+        for pre_token in range(offsets[text], offsets[text + 1] if status[text] == DONE else offsets[text]):
+            token = _find(data, begins[pre_token], ends[pre_token], words, trie)
+            if token != ABSENT and token != unknown_id and at < stop:
                 ids[at] = token
                 at += 1
         id_offsets[text + 1] = at
@@ -72,11 +83,11 @@ def _tokenize_pieces(
 
 @inner
 def _find(data: NDArray[np.uint8], begin: int, end: int, words: NDArray[np.uint64], trie: NDArray[np.int64]) -> int:
-    """The id of the token that is ``data[begin:end]``, or `ABSENT`."""
+    """Return the id of the token ``data[begin:end]``, or `ABSENT`."""
     if data[end - 1] == 0:
         return ABSENT
     if end - begin <= 16:
-        return np.int64(find_word(words, padded_word(data, begin, end - begin), padded_word(data, begin + 8, end - begin - 8)))
+        return np.int64(find_word(words, load_padded_word(data, begin, end - begin), load_padded_word(data, begin + 8, end - begin - 8)))
     edge = np.int64(INITIAL) << 32
     for i in range(begin, end):
         edge = find_child(trie, edge >> 32, np.int64(data[i]))

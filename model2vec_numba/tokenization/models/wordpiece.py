@@ -1,20 +1,21 @@
-"""WordPiece as a model by itself, for pipelines that are not BERT's: see `tokenization.wordpiece` for that."""
+"""The WordPiece model as a stage of a pipeline. `tokenization.bert` is faster, but only for BERT's own pipeline."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model2vec_numba.compiled import compiled
-from model2vec_numba.text import flatten
-from model2vec_numba.tokenization.backend import TokenBatch
-from model2vec_numba.tokenization.byte_level import spelled_out
-from model2vec_numba.tokenization.models.vocabularies import UNBOUNDED, has_members, run_kernel, token_ids
-from model2vec_numba.tokenization.spec import TokenizerSpec
-from model2vec_numba.tokenization.stages import DONE, PieceBatch
-from model2vec_numba.tokenization.wordpiece import emit_pieces
-from model2vec_numba.tokenization.wordpiece_vocabulary import ABSENT, WordPieceVocabulary, build_vocabulary, find_word
-from model2vec_numba.words import padded_word
+from model2vec_numba.batches import TokenBatch
+from model2vec_numba.jit.decorators import compiled
+from model2vec_numba.jit.simd import load_padded_word
+from model2vec_numba.text.strings import flatten
+from model2vec_numba.tokenization.byte_alphabet import spelled_out
+from model2vec_numba.tokenization.components import has_members
+from model2vec_numba.tokenization.lookup.word_pieces import ABSENT, WordPieceVocabulary, build_vocabulary, find_word, split_word
+from model2vec_numba.tokenization.models.running import UNBOUNDED, run_kernel
+from model2vec_numba.tokenization.spec.spec import TokenizerSpec
+from model2vec_numba.tokenization.spec.vocabulary import read_token_ids
+from model2vec_numba.tokenization.stages import DONE, PreTokenBatch
 
 __all__ = ["WordPiece", "make_wordpiece"]
 
@@ -22,24 +23,30 @@ _MEMBERS = {"type": (str,), "unk_token": (str,), "continuing_subword_prefix": (s
 
 
 class WordPiece:
-    """`WordPiece` of the library."""
+    """The `WordPiece` model of the Hugging Face `tokenizers` library. It drops `unknown_id`.
+
+    A pre-token of more than `max_word_chars` characters is unknown.
+    """
 
     name = "wordpiece"
 
-    def __init__(self, vocabulary: WordPieceVocabulary, unknown: int, max_word_chars: int) -> None:
-        self._tables = (*vocabulary, unknown, max_word_chars)
+    def __init__(self, vocabulary: WordPieceVocabulary, unknown_id: int, max_word_chars: int) -> None:
+        self._tables = (*vocabulary, unknown_id, max_word_chars)
 
-    def tokenize(self, pieces: PieceBatch, max_tokens: int | None, status: NDArray[np.uint8]) -> TokenBatch:
-        """See `Model.tokenize`."""
-        return run_kernel(_tokenize_pieces, spelled_out(pieces), max_tokens, status, *self._tables)
+    def make_scratch(self) -> None:
+        """Return nothing: this model keeps no memory between calls."""
+
+    def tokenize(self, pre_tokens: PreTokenBatch, max_tokens: int | None, status: NDArray[np.uint8], scratch: None) -> TokenBatch:
+        """Return the ids of each text, as `Model.tokenize` describes."""
+        return run_kernel(_tokenize_pre_tokens, spelled_out(pre_tokens), max_tokens, status, *self._tables)
 
 
 def make_wordpiece(spec: TokenizerSpec) -> WordPiece | None:
-    """The model of a file; ``None`` for one that this package does not take."""
-    model, vocabulary = spec.parts["model"], token_ids(spec)
+    """Return the WordPiece model that a `tokenizer.json` describes; ``None`` if it needs something that this package does not support."""
+    model, vocabulary = spec.config["model"], read_token_ids(spec.config["model"])
     if vocabulary is None or not has_members(model, _MEMBERS) or model.keys() != _MEMBERS.keys():
         return None
-    # The tables cannot tell a NUL from padding. Without an unknown token the library refuses texts.
+    # The tables cannot tell a NUL from padding. Without an unknown token the library raises errors for some texts.
     if model["unk_token"] not in model["vocab"] or "\0" in "".join(vocabulary[0]) or model["max_input_chars_per_word"] < 0:
         return None
     arrays = build_vocabulary(flatten(vocabulary[0]), vocabulary[1], model["continuing_subword_prefix"].encode("utf-8"), True)
@@ -47,7 +54,7 @@ def make_wordpiece(spec: TokenizerSpec) -> WordPiece | None:
 
 
 @compiled()
-def _tokenize_pieces(
+def _tokenize_pre_tokens(
     data: NDArray[np.uint8],
     begins: NDArray[np.int64],
     ends: NDArray[np.int64],
@@ -55,22 +62,25 @@ def _tokenize_pieces(
     status: NDArray[np.uint8],
     words: NDArray[np.uint64],
     trie: NDArray[np.int64],
-    unknown: int,
+    unknown_id: int,
     max_word_chars: int,
     max_tokens: int,
     ids: NDArray[np.int32],
     id_offsets: NDArray[np.int64],
 ) -> int:
-    """Write the ids and their offsets, but for the first, and return where they end; the tables are those of `WordPieceVocabulary`."""
+    """Write the ids and their offsets (except for the first offset, which must be 0), and return the number of ids.
+
+    `words`, `trie`: see `WordPieceVocabulary`. `unigram.kernel.tokenize_pre_tokens` describes the other arguments.
+    """
     at = 0
     for text in range(len(offsets) - 1):
         stop = at + max_tokens
-        for piece in range(offsets[text], offsets[text + 1] if status[text] == DONE else offsets[text]):
+        for pre_token in range(offsets[text], offsets[text + 1] if status[text] == DONE else offsets[text]):
             if at >= stop:
                 break
-            begin, end = begins[piece], ends[piece]
+            begin, end = begins[pre_token], ends[pre_token]
             if end - begin > max_word_chars:
-                # More bytes, so maybe more characters.
+                # There are more bytes than `max_word_chars`, so count the characters.
                 chars = 0
                 for i in range(begin, end):
                     chars += (data[i] & 0xC0) != 0x80
@@ -79,10 +89,10 @@ def _tokenize_pieces(
             token = np.int64(ABSENT)
             # A NUL at the end would look like padding.
             if end - begin <= 16 and data[end - 1] != 0:
-                token = np.int64(find_word(words, padded_word(data, begin, end - begin), padded_word(data, begin + 8, end - begin - 8)))
+                token = np.int64(find_word(words, load_padded_word(data, begin, end - begin), load_padded_word(data, begin + 8, end - begin - 8)))
             if token == ABSENT:
-                at = emit_pieces(data[begin:end], end - begin, trie, unknown, ids, at)
-            elif token != unknown:
+                at = split_word(data[begin:end], end - begin, trie, unknown_id, ids, at)
+            elif token != unknown_id:
                 ids[at] = token
                 at += 1
         at = min(at, stop)

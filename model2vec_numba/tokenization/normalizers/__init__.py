@@ -1,4 +1,4 @@
-"""The normalisers, each a module: `make_normalizer` finds the one that a `tokenizer.json` asks for."""
+"""The normalisers of the composed tokeniser. `make_normalizer` finds the one that a `tokenizer.json` describes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model2vec_numba.text import TextBatch
+from model2vec_numba.batches import TextBatch
 from model2vec_numba.tokenization.normalizers.ends import make_prepend, make_strip
 from model2vec_numba.tokenization.normalizers.local import LocalNormalizer, LocalStep, local_step
 from model2vec_numba.tokenization.normalizers.replace import make_replace
@@ -16,7 +16,7 @@ from model2vec_numba.tokenization.stages import Normalizer
 
 __all__ = ["NormalizerSequence", "keeps_beginning", "make_normalizer"]
 
-# Those that are not local; see `local_step` for the others. A factory gives None for members that it does not know.
+# The factories of the normalisers that are not local. `local_step` makes the local ones. A factory returns None for JSON of an unknown form.
 _FACTORIES: dict[str, Callable[[dict[str, Any]], Normalizer | None]] = {
     "Prepend": make_prepend,
     "Replace": make_replace,
@@ -25,28 +25,29 @@ _FACTORIES: dict[str, Callable[[dict[str, Any]], Normalizer | None]] = {
 
 
 class NormalizerSequence:
-    """Normalisers one after the other; of none, the text stays as it is."""
+    """Applies normalisers one after the other. Without any, the text stays as it is."""
 
     def __init__(self, normalizers: list[Normalizer]) -> None:
         self._normalizers = normalizers
 
     def normalize(self, texts: TextBatch, status: NDArray[np.uint8]) -> TextBatch:
-        """See `Normalizer.normalize`."""
+        """Return the normalised texts, as `Normalizer.normalize` describes."""
         for normalizer in self._normalizers:
             texts = normalizer.normalize(texts, status)
         return texts
 
 
-def make_normalizer(part: Any) -> Normalizer | None:
-    """The normaliser that ``normalizer`` of a `tokenizer.json` describes; ``None`` if this package does not have it."""
-    parts = _flat(part)
-    if parts is None:
+def make_normalizer(config: Any) -> Normalizer | None:
+    """Return the normaliser that ``normalizer`` of a `tokenizer.json` describes, or ``None`` if this package does not support it."""
+    configs = _flatten(config)
+    if configs is None:
         return None
     normalizers: list[Normalizer] = []
+    # Consecutive local steps become one normaliser, if `LocalNormalizer` supports them together.
     local: list[LocalStep] = []
-    for single in parts:
+    for single in configs:
         step = local_step(single)
-        if local and (step is None or (step.context and (step.context == "Precompiled" or any(other.context for other in local)))):
+        if local and (step is None or (step.context and (step.context == "Precompiled" or any(earlier.context for earlier in local)))):
             normalizers.append(LocalNormalizer(local))
             local = []
         if step is not None:
@@ -63,31 +64,31 @@ def make_normalizer(part: Any) -> Normalizer | None:
     return normalizers[0] if len(normalizers) == 1 else NormalizerSequence(normalizers)
 
 
-def keeps_beginning(part: Any) -> bool:
-    """Whether a text's first character, normalised, always comes from its first character: nothing is taken away before it."""
-    parts = _flat(part)
-    return parts is not None and all(
+def keeps_beginning(config: Any) -> bool:
+    """Return whether a normaliser never removes the beginning of a text: the first character of the result comes from the first one of the text."""
+    configs = _flatten(config)
+    return configs is not None and all(
         isinstance(single, dict)
         and (
             single.get("type") in ("Lowercase", "Prepend")
             or (single.get("type") == "Replace" and local_step(single) is not None and single["content"] != "")
         )
-        for single in parts
+        for single in configs
     )
 
 
-def _flat(part: Any) -> list[Any] | None:
-    """The parts that a part consists of, sequences of sequences taken apart; ``None`` if one is not of the form of a sequence."""
-    if part is None:
+def _flatten(config: Any) -> list[Any] | None:
+    """Return the single normalisers of a normaliser, with nested sequences flattened, or ``None`` if a sequence has an unknown form."""
+    if config is None:
         return []
-    if not isinstance(part, dict) or part.get("type") != "Sequence":
-        return [part]
-    if part.keys() != {"type", "normalizers"} or not isinstance(part["normalizers"], list):
+    if not isinstance(config, dict) or config.get("type") != "Sequence":
+        return [config]
+    if config.keys() != {"type", "normalizers"} or not isinstance(config["normalizers"], list):
         return None
-    parts: list[Any] = []
-    for single in part["normalizers"]:
-        flat = None if single is None else _flat(single)
-        if flat is None:
+    configs: list[Any] = []
+    for member in config["normalizers"]:
+        members = None if member is None else _flatten(member)
+        if members is None:
             return None
-        parts += flat
-    return parts
+        configs += members
+    return configs

@@ -1,4 +1,4 @@
-"""Rewrite texts code point by code point, and runs of code points that act on each other run by run."""
+"""The kernel of `LocalNormalizer`: it rewrites single code points, and runs of code points that act on each other, by look-ups in tables."""
 
 from __future__ import annotations
 
@@ -6,28 +6,29 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from model2vec_numba.compiled import compiled, inner
-from model2vec_numba.tokenization.code_points import are_in, decode
-from model2vec_numba.tokenization.pages import ask_for_page
+from model2vec_numba.jit.decorators import compiled, inner
+from model2vec_numba.jit.simd import copy_bytes, load_word, store_word
 from model2vec_numba.tokenization.stages import DONE, FALLBACK
-from model2vec_numba.words import copy_bytes, load_word, store_word
+from model2vec_numba.tokenization.unicode.pages import ask_for_page
+from model2vec_numba.tokenization.unicode.utf8 import are_in, decode
 
-__all__ = ["CANNOT_VOUCH", "EXTENDS", "GLUES", "INLINE", "MAX_RUN_BYTES", "POOLED", "SAME", "fill_slots", "normalize_texts"]
+__all__ = ["EXTENDS", "GLUES", "INLINE", "IN_ARENA", "MAX_RUN_BYTES", "SAME", "UNSUPPORTED", "fill_slots", "normalize_texts"]
 
-# What becomes of a code point; the lowest four bits of its entry.
-UNLEARNT = 0
-SAME = 1
-INLINE = 2  # the bytes are in the entry
-POOLED = 3  # they are in the pool
-CANNOT_VOUCH = 4  # they are too many
-# Further bits of an entry. A code point that extends may act on what stands before it, and one that glues on what follows.
+# The kinds of entries, which are the lowest four bits of an entry. `LocalNormalizer` describes the other bits.
+NOT_FILLED = 0  # its page is not filled
+SAME = 1  # the code point stays as it is
+INLINE = 2  # the result is in the entry
+IN_ARENA = 3  # the result is in the arena
+UNSUPPORTED = 4  # the result is too long, or the `tokenizers` library fails
+# Further bits of an entry. A code point that extends may act on the code points before it. A code point that glues may act on the code points after
+# it.
 EXTENDS = 16
 GLUES = 32
 
-# A longer run goes to the library, with its text.
+# The library tokenises texts with longer runs.
 MAX_RUN_BYTES = 256
-# The most bytes that a code point or the rest of a stride adds to the output, and room to overshoot.
-_ROOM = 512
+# The maximum number of bytes that one step of the loop adds to the output, with a margin for writing too many.
+_STEP_BYTES = 512
 
 
 @compiled()
@@ -36,7 +37,7 @@ def normalize_texts(
     offsets: NDArray[np.int64],
     entries: NDArray[np.uint64],
     same: NDArray[np.uint64],
-    pool: NDArray[np.uint8],
+    arena: NDArray[np.uint8],
     printable_same: bool,
     by_grapheme: bool,
     slots: NDArray[np.int32],
@@ -44,7 +45,7 @@ def normalize_texts(
     key_offsets: NDArray[np.int64],
     values: NDArray[np.uint8],
     value_offsets: NDArray[np.int64],
-    learns: bool,
+    fills_runs: bool,
     missing: NDArray[np.uint8],
     misses: NDArray[np.int64],
     status: NDArray[np.uint8],
@@ -55,20 +56,21 @@ def normalize_texts(
 
     Args:
         data, offsets: the batch; see `TextBatch`.
-        entries, same, pool: see `LocalNormalizer`.
+        entries, same, arena: see `LocalNormalizer`.
         printable_same: whether the characters from space to tilde all stay as they are.
         by_grapheme: whether code points act on each other because they are in one grapheme cluster of fewer than six bytes.
-        slots, keys, key_offsets, values, value_offsets: the runs that are known; see `Runs`.
-        learns: whether runs that are not known will be learnt; else their texts go to the library.
-        missing: uint8, written: which pages of `entries` are needed and not learnt; see `no_pages`.
-        misses: int64, shape (n, 2), written: where runs that are not known begin and end in `data`.
-        status: uint8, shape (texts,): texts that are not `DONE` come out empty; `FALLBACK` is written for those that must go to the library.
-        out: uint8, written: the normalised texts.
-        out_offsets: int64, shape (texts + 1,), written: where each begins in `out`.
+        slots, keys, key_offsets, values, value_offsets: the known runs; see `_Runs`.
+        fills_runs: whether the caller will fill unknown runs. If not, the library tokenises their texts.
+        missing: uint8, output: which pages of `entries` are needed and not filled; see `no_pages`.
+        misses: int64, shape (n, 2), output: the begin and end in `data` of each unknown run. If there are more than n, only the first n.
+        status: uint8, shape (texts,), input and output. Texts that are not `DONE` are written as empty texts. `FALLBACK` is written for texts
+            that the library must tokenise.
+        out: uint8, output: the normalised texts.
+        out_offsets: int64, shape (texts + 1,), output: the begin of each text in `out`.
 
     Returns:
-        The length of the normalised texts, -1 if `out` is too short, and the number of `misses`. If any are missing or missed, the rest is of
-        no use yet.
+        The length of the normalised texts, or -1 if `out` is too short; and the number of rows of `misses`. The result is valid only if `out` is
+        long enough, no page is missing, and there are no misses.
     """
     at = 0
     missed = 0
@@ -77,17 +79,17 @@ def normalize_texts(
         if status[text] != DONE:
             continue
         begin, end = offsets[text], offsets[text + 1]
-        # Where the latest code point that does not extend another stands in the text, and what became of it.
+        # The position of the latest code point that does not extend another one, in the text and in `out`.
         segment, segment_at = begin, at
         glued = False
         i = begin
         while i < end:
-            if at + _ROOM > len(out):
+            if at + _STEP_BYTES > len(out):
                 return -1, missed
             if printable_same and not glued:
-                room = min(end - 8, i + _ROOM - 64)
+                last_word = min(end - 8, i + _STEP_BYTES - 64)
                 first = i
-                while i <= room:
+                while i <= last_word:
                     word = load_word(data, i)
                     if not _all_printable(word):
                         break
@@ -97,15 +99,15 @@ def normalize_texts(
                 if i > first:
                     segment, segment_at = i - 1, at - 1
                     continue
-            # Most of what is not ASCII stays as it is: as many code points as there is room for.
+            # Most code points that are not ASCII stay as they are. Copy them, up to the number of bytes that one step may add.
             first = i
-            last = min(end, i + _ROOM - 64)
+            last = min(end, i + _STEP_BYTES - 64)
             while i < last and not glued and i + 3 <= len(data):
                 if i + 8 <= end and are_in(same, load_word(data, i)):
                     segment = i + 3
                     i += 6
                     continue
-                # Where words of a script end and spaces come is not to be predicted, so there is no branch on that.
+                # There is no branch on the size, because the processor cannot predict where a word of a script ends and a space follows.
                 lead, second, third = np.int64(data[i]), np.int64(data[i + 1] & 0x3F), np.int64(data[i + 2] & 0x3F)
                 code_point = (lead & 0x1F) << 6 | second if lead >= 0xC0 else lead
                 code_point = (lead & 0x0F) << 12 | second << 6 | third if lead >= 0xE0 else code_point
@@ -118,12 +120,12 @@ def normalize_texts(
             if i > first:
                 segment_at = at + segment - first
                 at = copy_bytes(data, first, i, out, at)
-                if i >= last or at + _ROOM > len(out):
+                if i >= last or at + _STEP_BYTES > len(out):
                     continue
             code_point, size = decode(data, i)
             entry = entries[code_point]
             kind = np.int64(entry & np.uint64(15))
-            if (entry & np.uint64(EXTENDS) or glued) and kind != UNLEARNT:
+            if (entry & np.uint64(EXTENDS) or glued) and kind != NOT_FILLED:
                 j, known = _run_end(data, i, end, entries, glued, missing)
                 glued = False
                 i = j
@@ -131,13 +133,13 @@ def normalize_texts(
                     continue
                 size = _first_size(data, segment)
                 if j - segment > MAX_RUN_BYTES or (
-                    # Such a cluster may be the end of a longer one, of which only its members know.
+                    # The cluster may be the end of a longer one. Only the code points before it can tell.
                     by_grapheme and size >= 3 and j - segment < 6 and segment > begin and data[segment - 1] >= 0x80
                 ):
                     status[text] = FALLBACK
                     break
                 run = _find_run(data, segment, j, slots, keys, key_offsets)
-                if run < 0 and not learns:
+                if run < 0 and not fills_runs:
                     status[text] = FALLBACK
                     break
                 if run < 0:
@@ -147,7 +149,7 @@ def normalize_texts(
                     continue
                 at = segment_at
                 for k in range(value_offsets[run], value_offsets[run + 1]):
-                    if at + _ROOM > len(out):
+                    if at + _STEP_BYTES > len(out):
                         return -1, missed
                     out[at] = values[k]
                     at += 1
@@ -162,13 +164,13 @@ def normalize_texts(
             elif kind == INLINE:
                 store_word(out, at, entry >> np.uint64(16))
                 at += np.int64((entry >> np.uint64(8)) & np.uint64(255))
-            elif kind == POOLED:
+            elif kind == IN_ARENA:
                 place = np.int64(entry >> np.uint64(16))
                 length = np.int64((entry >> np.uint64(8)) & np.uint64(255))
                 for k in range(length):
-                    out[at + k] = pool[place + k]
+                    out[at + k] = arena[place + k]
                 at += length
-            elif kind == UNLEARNT:
+            elif kind == NOT_FILLED:
                 ask_for_page(code_point, missing)
             else:
                 status[text] = FALLBACK
@@ -182,27 +184,28 @@ def normalize_texts(
 
 @njit(inline="always")
 def _all_printable(word: np.uint64) -> bool:
-    """Whether the bytes of a word are all ASCII from space to tilde."""
+    """Return whether all eight bytes of a uint64 are ASCII from space to tilde."""
     high = np.uint64(0x8080808080808080)
-    # From 0x20 on the first sum carries into the high bit; at 0x7F the second does.
+    # The first sum sets the high bit of bytes from 0x20 on, the second that of 0x7F.
     over = (word & ~high) + np.uint64(0x6060606060606060)
     return (word | ~over | (word + np.uint64(0x0101010101010101))) & high == np.uint64(0)
 
 
 @inner
 def _first_size(data: NDArray[np.uint8], i: int) -> int:
+    """Return the number of bytes of the code point at `i`."""
     lead = data[i]
     return 1 + (lead >= 0xC0) + (lead >= 0xE0) + (lead >= 0xF0)
 
 
 @inner
 def _run_end(data: NDArray[np.uint8], i: int, end: int, entries: NDArray[np.uint64], glued: bool, missing: NDArray[np.uint8]) -> tuple[int, bool]:
-    """Where the run goes to that has a code point at `i` which extends or is glued, and whether all of it is learnt."""
+    """Return the end of a run, and whether the pages of all its entries are filled. The code point at `i` extends, or the one before it glues."""
     known = True
     while i < end:
         code_point, size = decode(data, i)
         entry = entries[code_point]
-        if entry & np.uint64(15) == np.uint64(UNLEARNT):
+        if entry & np.uint64(15) == np.uint64(NOT_FILLED):
             ask_for_page(code_point, missing)
             known = False
         if not (glued or entry & np.uint64(EXTENDS)):
@@ -214,6 +217,7 @@ def _run_end(data: NDArray[np.uint8], i: int, end: int, entries: NDArray[np.uint
 
 @inner
 def _hash(data: NDArray[np.uint8], begin: int, end: int) -> np.uint64:
+    """Return a hash of ``data[begin:end]``."""
     mixed = np.uint64(end - begin)
     for k in range(begin, end):
         mixed = (mixed ^ np.uint64(data[k])) * np.uint64(0x100000001B3)
@@ -224,7 +228,7 @@ def _hash(data: NDArray[np.uint8], begin: int, end: int) -> np.uint64:
 def _find_run(
     data: NDArray[np.uint8], begin: int, end: int, slots: NDArray[np.int32], keys: NDArray[np.uint8], key_offsets: NDArray[np.int64]
 ) -> int:
-    """The number of the run ``data[begin:end]``; -1 if it is not known."""
+    """Return the number of the run ``data[begin:end]``, or -1 if it is unknown."""
     mask = np.uint64(len(slots) - 1)
     slot = _hash(data, begin, end) & mask
     while slots[slot] != 0:
@@ -244,7 +248,7 @@ def _find_run(
 
 @compiled()
 def fill_slots(keys: NDArray[np.uint8], key_offsets: NDArray[np.int64], slots: NDArray[np.int32]) -> None:
-    """Enter runs, all different, into the empty hash table `slots`, whose length is a power of two and above their number."""
+    """Insert runs, which are all different, into the empty hash table `slots`. Its length is a power of two, and more than the number of runs."""
     mask = np.uint64(len(slots) - 1)
     for run in range(len(key_offsets) - 1):
         slot = _hash(keys, key_offsets[run], key_offsets[run + 1]) & mask

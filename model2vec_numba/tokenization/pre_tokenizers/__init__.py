@@ -1,4 +1,4 @@
-"""The pre-tokenisers, each a module: `make_pre_tokenizer` finds the one that a `tokenizer.json` asks for."""
+"""The pre-tokenisers of the composed tokeniser. `make_pre_tokenizer` finds the one that a `tokenizer.json` describes."""
 
 from __future__ import annotations
 
@@ -10,24 +10,50 @@ from numpy.typing import NDArray
 
 from model2vec_numba.tokenization.pre_tokenizers.by_class import make_bert, make_digits, make_punctuation, make_whitespace
 from model2vec_numba.tokenization.pre_tokenizers.byte_level import make_byte_level
-from model2vec_numba.tokenization.pre_tokenizers.metaspace import asks_for_beginning, make_metaspace
-from model2vec_numba.tokenization.pre_tokenizers.sequence import make_sequence
+from model2vec_numba.tokenization.pre_tokenizers.metaspace import asks_for_beginning, make_metaspace, make_words_in_metaspace
 from model2vec_numba.tokenization.pre_tokenizers.split import make_split
 from model2vec_numba.tokenization.pre_tokenizers.whitespace_split import make_whitespace_split
-from model2vec_numba.tokenization.stages import PieceBatch, PreTokenizer
+from model2vec_numba.tokenization.stages import PreTokenBatch, PreTokenizer
 
-__all__ = ["Whole", "asks_for_beginning", "make_pre_tokenizer"]
+__all__ = ["PreTokenizerSequence", "Whole", "asks_for_beginning", "make_pre_tokenizer", "make_sequence"]
 
 
 class Whole:
-    """No pre-tokeniser: a text is one piece."""
+    """A pre-tokeniser that does not cut: a text is one pre-token."""
 
-    def split(self, pieces: PieceBatch, status: NDArray[np.uint8]) -> PieceBatch:
-        """See `PreTokenizer.split`."""
-        return pieces
+    def split(self, pre_tokens: PreTokenBatch, status: NDArray[np.uint8]) -> PreTokenBatch:
+        """Return the smaller pre-tokens, as `PreTokenizer.split` describes."""
+        return pre_tokens
 
 
-# A factory gives None for members that it does not know.
+class PreTokenizerSequence:
+    """Applies pre-tokenisers one after the other."""
+
+    def __init__(self, members: list[PreTokenizer]) -> None:
+        self._members = members
+
+    def split(self, pre_tokens: PreTokenBatch, status: NDArray[np.uint8]) -> PreTokenBatch:
+        """Return the smaller pre-tokens, as `PreTokenizer.split` describes."""
+        for member in self._members:
+            pre_tokens = member.split(pre_tokens, status)
+        return pre_tokens
+
+
+def make_sequence(config: dict[str, Any]) -> PreTokenizer | None:
+    """Return the pre-tokeniser for a ``Sequence``, or ``None`` if this package does not support all its members."""
+    members = config.get("pretokenizers")
+    if config.keys() != {"type", "pretokenizers"} or not isinstance(members, list) or not all(isinstance(member, dict) for member in members):
+        return None
+    # Only the first member can know which pre-tokens are at the beginning of a text.
+    if any(asks_for_beginning(member) for member in members[1:]):
+        return None
+    if (fused := make_words_in_metaspace(members)) is not None:
+        return fused
+    pre_tokenizers = [made for member in members if (made := make_pre_tokenizer(member)) is not None]
+    return PreTokenizerSequence(pre_tokenizers) if len(pre_tokenizers) == len(members) else None
+
+
+# A factory returns None for JSON of an unknown form.
 _FACTORIES: dict[str, Callable[[dict[str, Any]], PreTokenizer | None]] = {
     "BertPreTokenizer": make_bert,
     "ByteLevel": make_byte_level,
@@ -41,10 +67,10 @@ _FACTORIES: dict[str, Callable[[dict[str, Any]], PreTokenizer | None]] = {
 }
 
 
-def make_pre_tokenizer(part: Any) -> PreTokenizer | None:
-    """The pre-tokeniser that ``pre_tokenizer`` of a `tokenizer.json` describes; ``None`` if this package does not have it."""
-    if part is None:
+def make_pre_tokenizer(config: Any) -> PreTokenizer | None:
+    """Return the pre-tokeniser that ``pre_tokenizer`` of a `tokenizer.json` describes, or ``None`` if this package does not support it."""
+    if config is None:
         return Whole()
-    kind = part.get("type") if isinstance(part, dict) else None
+    kind = config.get("type") if isinstance(config, dict) else None
     factory = _FACTORIES.get(kind) if isinstance(kind, str) else None
-    return None if factory is None else factory(part)
+    return None if factory is None else factory(config)

@@ -1,4 +1,4 @@
-"""ByteLevel: GPT-2's split, and bytes that stand for the characters of its alphabet."""
+"""ByteLevel: it splits as GPT-2 does, and replaces each byte by a character of its alphabet."""
 
 from __future__ import annotations
 
@@ -7,42 +7,48 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model2vec_numba.compiled import compiled
-from model2vec_numba.tokenization.byte_level import spelled_out
+from model2vec_numba.jit.decorators import compiled
+from model2vec_numba.tokenization.byte_alphabet import spelled_out
 from model2vec_numba.tokenization.pre_tokenizers.cutting import cut
 from model2vec_numba.tokenization.pre_tokenizers.patterns import cut_gpt2, general_categories
-from model2vec_numba.tokenization.stages import PieceBatch
+from model2vec_numba.tokenization.stages import PreTokenBatch
 
 __all__ = ["ByteLevel", "make_byte_level"]
 
 
 class ByteLevel:
-    """`ByteLevel` of the library, but that the bytes stay bytes: see `PieceBatch.byte_level`."""
+    """`ByteLevel` of the `tokenizers` library, but the bytes are not replaced. Instead the result is marked as `PreTokenBatch.byte_level`.
+
+    Args:
+        add_prefix_space: whether to put a space before each pre-token that does not begin with one.
+        use_regex: whether to split by GPT-2's regular expression.
+    """
 
     def __init__(self, *, add_prefix_space: bool, use_regex: bool) -> None:
         self._adds_space = add_prefix_space
         self._splits = use_regex
 
-    def split(self, pieces: PieceBatch, status: NDArray[np.uint8]) -> PieceBatch:
-        """See `PreTokenizer.split`."""
-        pieces = spelled_out(pieces)
+    def split(self, pre_tokens: PreTokenBatch, status: NDArray[np.uint8]) -> PreTokenBatch:
+        """Return the smaller pre-tokens, as `PreTokenizer.split` describes."""
+        pre_tokens = spelled_out(pre_tokens)
         if self._adds_space:
-            data = np.empty(pieces.size + len(pieces.begins), np.uint8)
-            begins, ends = np.empty_like(pieces.begins), np.empty_like(pieces.ends)
-            end = _prefix_spaces(pieces.data, pieces.begins, pieces.ends, data, begins, ends)
-            pieces = PieceBatch(data[:end], begins, ends, pieces.offsets)
+            data = np.empty(pre_tokens.size + len(pre_tokens.begins), np.uint8)
+            begins, ends = np.empty_like(pre_tokens.begins), np.empty_like(pre_tokens.ends)
+            end = _prefix_spaces(pre_tokens.data, pre_tokens.begins, pre_tokens.ends, data, begins, ends)
+            pre_tokens = PreTokenBatch(data[:end], begins, ends, pre_tokens.offsets)
         if self._splits:
-            return cut(cut_gpt2, general_categories(), pieces, status, byte_level=True)
-        return PieceBatch(pieces.data, pieces.begins, pieces.ends, pieces.offsets, byte_level=True)
+            return cut(cut_gpt2, general_categories(), pre_tokens, status, byte_level=True)
+        return PreTokenBatch(pre_tokens.data, pre_tokens.begins, pre_tokens.ends, pre_tokens.offsets, byte_level=True)
 
 
-def make_byte_level(part: dict[str, Any]) -> ByteLevel | None:
-    """`trim_offsets` has to do with offsets only, of which there are none here."""
-    settings = {"use_regex": True, **part}
+def make_byte_level(config: dict[str, Any]) -> ByteLevel | None:
+    """Return the pre-tokeniser for a ``ByteLevel``, or ``None`` if its JSON has an unknown form."""
+    settings = {"use_regex": True, **config}
     if settings.keys() != {"type", "add_prefix_space", "trim_offsets", "use_regex"}:
         return None
     if not all(isinstance(settings[name], bool) for name in ("add_prefix_space", "trim_offsets", "use_regex")):
         return None
+    # `trim_offsets` changes only the offsets that the library returns.
     return ByteLevel(add_prefix_space=settings["add_prefix_space"], use_regex=settings["use_regex"])
 
 
@@ -55,17 +61,21 @@ def _prefix_spaces(
     new_begins: NDArray[np.int64],
     new_ends: NDArray[np.int64],
 ) -> int:
-    """Copy the pieces with a space before each that does not begin with one (other white space does not count) and return where they end."""
+    """Write the pre-tokens, with a space before each that does not begin with a space. Other white space does not count as a space.
+
+    Returns:
+        The number of bytes that were written.
+    """
     at = 0
-    for piece in range(len(begins)):
-        new_begins[piece] = at
-        begin = begins[piece]
-        length = ends[piece] - begin
+    for pre_token in range(len(begins)):
+        new_begins[pre_token] = at
+        begin = begins[pre_token]
+        length = ends[pre_token] - begin
         if length > 0 and data[begin] != 0x20:
             new_data[at] = 0x20
             at += 1
         for k in range(length):
             new_data[at + k] = data[begin + k]
         at += length
-        new_ends[piece] = at
+        new_ends[pre_token] = at
     return at

@@ -1,4 +1,4 @@
-"""What the pre-tokenisers share: the call of a kernel that cuts pieces, and what becomes of the matches of a pattern and of what is between."""
+"""Shared by the pre-tokenisers: call a kernel that cuts pre-tokens, and keep, merge or drop the matches of a pattern."""
 
 from __future__ import annotations
 
@@ -7,51 +7,77 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from model2vec_numba.compiled import inner
-from model2vec_numba.tokenization.code_point_classes import ClassTable
-from model2vec_numba.tokenization.stages import PieceBatch
+from model2vec_numba.jit.decorators import inner
+from model2vec_numba.tokenization.stages import PreTokenBatch
+from model2vec_numba.tokenization.unicode.classes import ClassTable
 
 __all__ = ["BEHAVIORS", "BEHAVIOR_ISOLATED", "BEHAVIOR_REMOVED", "add_span", "cut"]
 
-# `SplitDelimiterBehavior` of the library, by the names that a file has for it.
+# The names in a `tokenizer.json` for the ways to treat delimiters (`SplitDelimiterBehavior` in the `tokenizers` library), as numbers for kernels.
 BEHAVIORS = {"Removed": 0, "Isolated": 1, "MergedWithPrevious": 2, "MergedWithNext": 3, "Contiguous": 4}
 BEHAVIOR_REMOVED = 0
 BEHAVIOR_ISOLATED = 1
-_MERGED_WITH_PREVIOUS = 2
-_MERGED_WITH_NEXT = 3
-_CONTIGUOUS = 4
+_BEHAVIOR_MERGED_WITH_PREVIOUS = 2
+_BEHAVIOR_MERGED_WITH_NEXT = 3
+_BEHAVIOR_CONTIGUOUS = 4
 
 
 def cut(
-    kernel: Callable[..., int], table: ClassTable, pieces: PieceBatch, status: NDArray[np.uint8], *settings: int, byte_level: bool = False
-) -> PieceBatch:
-    """Cut pieces by a kernel, again while it met code points that the table did not have.
+    kernel: Callable[..., int], table: ClassTable, pre_tokens: PreTokenBatch, status: NDArray[np.uint8], *settings: int, byte_level: bool = False
+) -> PreTokenBatch:
+    """Cut pre-tokens with a kernel, and return the new pre-tokens. If the kernel needs pages that are not filled, fill them and call it again.
 
-    The kernel's arguments: the arrays of `pieces`, `status`, the table's classes, the settings, and arrays to write: the pages of code points
-    that are missing, and the new pieces' begins, ends and offsets. It returns their number, at most one for each byte.
+    Args:
+        kernel: its arguments are the arrays of `pre_tokens`, `status`, the classes of the table, the settings, and its outputs: `missing` (see
+            `no_pages`), and the begins, ends and offsets of the new pre-tokens. It returns their number, at most one for each byte.
+        table: the classes of code points.
+        pre_tokens: the pre-tokens to cut.
+        status: uint8, shape (texts,): whether each text is `DONE` or needs the fallback; see `Normalizer.normalize`.
+        *settings: other arguments of the kernel.
+        byte_level: `PreTokenBatch.byte_level` of the result.
     """
-    begins, ends = np.empty(pieces.size, np.int64), np.empty(pieces.size, np.int64)
-    offsets = np.zeros(len(pieces.offsets), np.int64)
-    source = (pieces.data, pieces.begins, pieces.ends, pieces.offsets, status)
-    count = table.pages.complete(lambda missing: kernel(*source, table.classes, *settings, missing, begins, ends, offsets))
-    return PieceBatch(pieces.data, begins[:count], ends[:count], offsets, byte_level)
+    begins, ends = np.empty(pre_tokens.size, np.int64), np.empty(pre_tokens.size, np.int64)
+    offsets = np.zeros(len(pre_tokens.offsets), np.int64)
+    source = (pre_tokens.data, pre_tokens.begins, pre_tokens.ends, pre_tokens.offsets, status)
+    count = 0
+    for missing in table.pages.rounds():
+        count = kernel(*source, table.classes, *settings, missing, begins, ends, offsets)
+    return PreTokenBatch(pre_tokens.data, begins[:count], ends[:count], offsets, byte_level)
 
 
 @inner
 def add_span(
-    begin: int, end: int, delimits: int, before: int, behavior: int, new_begins: NDArray[np.int64], new_ends: NDArray[np.int64], count: int
+    begin: int,
+    end: int,
+    is_delimiter: int,
+    previous_is_delimiter: int,
+    behavior: int,
+    new_begins: NDArray[np.int64],
+    new_ends: NDArray[np.int64],
+    count: int,
 ) -> int:
-    """Add the next span of a piece, a delimiter or what is between two, to the new pieces; returns their number.
+    """Add the next span of a pre-token to the new pre-tokens. A span is a delimiter, or the bytes between two delimiters.
 
-    `delimits` is 1 for a delimiter, else 0; `before` is the same of the span before in the same piece, -1 if there is none.
+    The behaviour decides whether the span becomes a new pre-token, is joined to the last new pre-token, or is dropped.
+
+    Args:
+        begin, end: the bounds of the span.
+        is_delimiter: 1 if the span is a delimiter, else 0.
+        previous_is_delimiter: `is_delimiter` of the previous span of the same pre-token; -1 if this is the first span.
+        behavior: one of `BEHAVIORS`.
+        new_begins, new_ends: int64, output: the bounds of the new pre-tokens.
+        count: the number of new pre-tokens so far.
+
+    Returns:
+        The number of new pre-tokens.
     """
     if (
-        (behavior == _CONTIGUOUS and before == delimits)
-        or (behavior == _MERGED_WITH_PREVIOUS and before == 0 and delimits == 1)
-        or (behavior == _MERGED_WITH_NEXT and before == 1 and delimits == 0)
+        (behavior == _BEHAVIOR_CONTIGUOUS and previous_is_delimiter == is_delimiter)
+        or (behavior == _BEHAVIOR_MERGED_WITH_PREVIOUS and previous_is_delimiter == 0 and is_delimiter == 1)
+        or (behavior == _BEHAVIOR_MERGED_WITH_NEXT and previous_is_delimiter == 1 and is_delimiter == 0)
     ):
         new_ends[count - 1] = end
-    elif behavior != BEHAVIOR_REMOVED or not delimits:
+    elif behavior != BEHAVIOR_REMOVED or not is_delimiter:
         new_begins[count] = begin
         new_ends[count] = end
         count += 1

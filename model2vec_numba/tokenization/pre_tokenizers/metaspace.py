@@ -1,4 +1,4 @@
-"""Metaspace: puts a visible character in the place of spaces and before pieces, and cuts before it."""
+"""Metaspace: it replaces spaces by a visible character, puts this character before pre-tokens, and cuts before each one."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model2vec_numba.compiled import compiled, inner
-from model2vec_numba.tokenization.byte_level import spelled_out
-from model2vec_numba.tokenization.character_sets import member_at, skips_graphic
-from model2vec_numba.tokenization.code_points import are_in
-from model2vec_numba.tokenization.library_parts import has_form
+from model2vec_numba.jit.decorators import compiled, inner
+from model2vec_numba.jit.simd import graphic_length, load_word, store_word
+from model2vec_numba.tokenization.byte_alphabet import spelled_out
+from model2vec_numba.tokenization.components import has_form
 from model2vec_numba.tokenization.pre_tokenizers.whitespace_split import white_space
-from model2vec_numba.tokenization.stages import DONE, PieceBatch, PreTokenizer
-from model2vec_numba.words import graphic_length, load_word, store_word
+from model2vec_numba.tokenization.stages import DONE, PreTokenBatch, PreTokenizer
+from model2vec_numba.tokenization.unicode.classes import MEMBER, has_no_graphic, member_at
+from model2vec_numba.tokenization.unicode.utf8 import are_in
 
 __all__ = ["Metaspace", "WordsInMetaspace", "asks_for_beginning", "make_metaspace", "make_words_in_metaspace"]
 
@@ -22,56 +22,64 @@ _SCHEMES = ("always", "first", "never")
 _FORM = {"replacement": str, "prepend_scheme": str, "split": bool}
 
 
-def _has_form(part: Any) -> bool:
-    return has_form(part, _FORM) and part["type"] == "Metaspace" and len(part["replacement"]) == 1 and part["prepend_scheme"] in _SCHEMES
+def _has_form(config: Any) -> bool:
+    """Return whether the JSON is a ``Metaspace`` of a known form."""
+    return has_form(config, _FORM) and config["type"] == "Metaspace" and len(config["replacement"]) == 1 and config["prepend_scheme"] in _SCHEMES
 
 
-def make_metaspace(part: dict[str, Any]) -> PreTokenizer | None:
-    """The pre-tokeniser for a ``Metaspace``."""
-    if not _has_form(part):
+def make_metaspace(config: dict[str, Any]) -> PreTokenizer | None:
+    """Return the pre-tokeniser for a ``Metaspace``, or ``None`` if its JSON has an unknown form."""
+    if not _has_form(config):
         return None
-    # It comes first, or does not ask whether a piece does: the pieces are whole texts, or it is all the same.
-    return Metaspace(part["replacement"], prepends=part["prepend_scheme"] != "never", splits=part["split"])
+    # The scheme "first" prepends only at the beginning of a text. `make_sequence` accepts it only in the first member, where pre-tokens are whole
+    # texts.
+    return Metaspace(config["replacement"], prepends=config["prepend_scheme"] != "never", splits=config["split"])
 
 
-def make_words_in_metaspace(parts: list[Any]) -> PreTokenizer | None:
-    """The pre-tokeniser for the sequence of ``WhitespaceSplit`` and ``Metaspace``, in one; ``None`` for other parts."""
-    if len(parts) != 2 or not has_form(parts[0], {}) or parts[0]["type"] != "WhitespaceSplit" or not _has_form(parts[1]):
+def make_words_in_metaspace(members: list[Any]) -> PreTokenizer | None:
+    """Return one pre-tokeniser for a sequence of ``WhitespaceSplit`` and ``Metaspace``, or ``None`` for other members."""
+    if len(members) != 2 or not has_form(members[0], {}) or members[0]["type"] != "WhitespaceSplit" or not _has_form(members[1]):
         return None
-    return WordsInMetaspace(parts[1]["replacement"], prepends=parts[1]["prepend_scheme"] != "never", splits=parts[1]["split"])
+    return WordsInMetaspace(members[1]["replacement"], prepends=members[1]["prepend_scheme"] != "never", splits=members[1]["split"])
 
 
-def asks_for_beginning(part: Any) -> bool:
-    """Whether the part is a ``Metaspace``, or a sequence with one, that treats a piece otherwise if it stands at its text's beginning."""
-    if not isinstance(part, dict):
+def asks_for_beginning(config: Any) -> bool:
+    """Return whether a pre-tokeniser is, or contains, a ``Metaspace`` that treats pre-tokens at the beginning of a text differently."""
+    if not isinstance(config, dict):
         return False
-    if part.get("type") == "Sequence" and isinstance(part.get("pretokenizers"), list):
-        return any(map(asks_for_beginning, part["pretokenizers"]))
-    return part.get("type") == "Metaspace" and part.get("prepend_scheme") == "first"
+    if config.get("type") == "Sequence" and isinstance(config.get("pretokenizers"), list):
+        return any(map(asks_for_beginning, config["pretokenizers"]))
+    return config.get("type") == "Metaspace" and config.get("prepend_scheme") == "first"
 
 
 class Metaspace:
-    """Puts `replacement` in the place of each space, and before each piece that does not begin with it; cuts before each."""
+    """Replaces each space by a character, and cuts before each such character.
+
+    Args:
+        replacement: the character.
+        prepends: whether to put the character before each pre-token that does not begin with it or a space.
+        splits: whether to cut.
+    """
 
     def __init__(self, replacement: str, *, prepends: bool, splits: bool) -> None:
         self._replacement = np.frombuffer(replacement.encode("utf-8"), np.uint8)
         self._prepends = prepends
         self._splits = splits
 
-    def split(self, pieces: PieceBatch, status: NDArray[np.uint8]) -> PieceBatch:
-        """See `PreTokenizer.split`."""
-        pieces = spelled_out(pieces)
-        # At worst every byte is a space.
-        spaces = count_byte(pieces.data, pieces.begins, pieces.ends, 0x20)
+    def split(self, pre_tokens: PreTokenBatch, status: NDArray[np.uint8]) -> PreTokenBatch:
+        """Return the smaller pre-tokens, as `PreTokenizer.split` describes."""
+        pre_tokens = spelled_out(pre_tokens)
+        spaces = count_byte(pre_tokens.data, pre_tokens.begins, pre_tokens.ends, 0x20)
         width = len(self._replacement)
-        out = np.empty(pieces.size + width * (spaces + len(pieces.begins)), np.uint8)
-        most = len(out) + len(pieces.begins) if self._splits else len(pieces.begins)
-        begins, ends, offsets = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(len(pieces.offsets), np.int64)
+        out = np.empty(pre_tokens.size + width * (spaces + len(pre_tokens.begins)), np.uint8)
+        # With many spaces, each byte of the output may be a pre-token.
+        max_count = len(out) + len(pre_tokens.begins) if self._splits else len(pre_tokens.begins)
+        begins, ends, offsets = np.empty(max_count, np.int64), np.empty(max_count, np.int64), np.empty(len(pre_tokens.offsets), np.int64)
         count = replace_spaces(
-            pieces.data,
-            pieces.begins,
-            pieces.ends,
-            pieces.offsets,
+            pre_tokens.data,
+            pre_tokens.begins,
+            pre_tokens.ends,
+            pre_tokens.offsets,
             self._replacement,
             self._prepends,
             self._splits,
@@ -81,11 +89,11 @@ class Metaspace:
             ends,
             offsets,
         )
-        return PieceBatch(out, begins[:count], ends[:count], offsets)
+        return PreTokenBatch(out, begins[:count], ends[:count], offsets)
 
 
 class WordsInMetaspace:
-    """`WhitespaceSplit`, then `Metaspace`, in one pass."""
+    """Applies `WhitespaceSplit` and then `Metaspace` in one pass. The arguments are those of `Metaspace`."""
 
     def __init__(self, replacement: str, *, prepends: bool, splits: bool) -> None:
         self._replacement = np.frombuffer(replacement.encode("utf-8"), np.uint8)
@@ -93,33 +101,36 @@ class WordsInMetaspace:
         self._splits = splits
         self._spaces = white_space()
 
-    def split(self, pieces: PieceBatch, status: NDArray[np.uint8]) -> PieceBatch:
-        """See `PreTokenizer.split`."""
-        pieces = spelled_out(pieces)
-        # A word is at least one byte, and between two is one more; and what is copied overshoots by up to seven bytes. There are no more pieces
-        # than that if each after a word's first begins with two bytes or more. Less room counts: of arrays of four megabytes NumPy has the system
-        # clear huge pages, and for 700 kB of Japanese that took up to an eighth of the time.
-        words = (pieces.size + len(pieces.begins) + 1) // 2
-        out = np.empty(pieces.size + words * len(self._replacement) + 8, np.uint8)
-        most = pieces.size + 1 if self._splits and len(self._replacement) == 1 else words
-        begins, ends, offsets = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(len(pieces.offsets), np.int64)
+    def split(self, pre_tokens: PreTokenBatch, status: NDArray[np.uint8]) -> PreTokenBatch:
+        """Return the smaller pre-tokens, as `PreTokenizer.split` describes."""
+        pre_tokens = spelled_out(pre_tokens)
+        # A word has at least one byte, and there is at least one byte between two words. Copying may write up to seven bytes after the
+        # end. If the replacement has two bytes or more, a cut inside a word needs two bytes too, so there are at most `words` pre-tokens. Arrays are
+        # kept small: for four megabytes NumPy makes the system clear huge pages, which took up to an eighth of the time for 700 kB of Japanese.
+        words = (pre_tokens.size + len(pre_tokens.begins) + 1) // 2
+        out = np.empty(pre_tokens.size + words * len(self._replacement) + 8, np.uint8)
+        max_count = pre_tokens.size + 1 if self._splits and len(self._replacement) == 1 else words
+        begins, ends, offsets = np.empty(max_count, np.int64), np.empty(max_count, np.int64), np.empty(len(pre_tokens.offsets), np.int64)
         source = (
-            pieces.data,
-            pieces.begins,
-            pieces.ends,
-            pieces.offsets,
+            pre_tokens.data,
+            pre_tokens.begins,
+            pre_tokens.ends,
+            pre_tokens.offsets,
             self._replacement,
             self._prepends,
             self._splits,
-            self._spaces.members,
-            self._spaces.outside,
+            self._spaces.classes,
+            self._spaces.zeros,
         )
-        count = self._spaces.pages.complete(lambda missing: words_with_prefix(*source, missing, status, out, begins, ends, offsets))
-        return PieceBatch(out, begins[:count], ends[:count], offsets)
+        count = 0
+        for missing in self._spaces.pages.rounds():
+            count = words_with_prefix(*source, missing, status, out, begins, ends, offsets)
+        return PreTokenBatch(out, begins[:count], ends[:count], offsets)
 
 
 @inner
 def _is_at(data: NDArray[np.uint8], i: int, end: int, replacement: NDArray[np.uint8]) -> bool:
+    """Return whether `replacement` stands at `i` in ``data[:end]``."""
     if data[i] != replacement[0] or i + len(replacement) > end:
         return False
     for k in range(1, len(replacement)):
@@ -130,10 +141,10 @@ def _is_at(data: NDArray[np.uint8], i: int, end: int, replacement: NDArray[np.ui
 
 @compiled()
 def count_byte(data: NDArray[np.uint8], begins: NDArray[np.int64], ends: NDArray[np.int64], byte: int) -> int:
-    """How often a byte stands in pieces."""
+    """Return how often a byte occurs in pre-tokens."""
     count = 0
-    for piece in range(len(begins)):
-        for i in range(begins[piece], ends[piece]):
+    for pre_token in range(len(begins)):
+        for i in range(begins[pre_token], ends[pre_token]):
             count += data[i] == byte
     return count
 
@@ -153,9 +164,16 @@ def replace_spaces(
     out_ends: NDArray[np.int64],
     out_offsets: NDArray[np.int64],
 ) -> int:
-    """`Metaspace` on pieces; returns the number of pieces. Texts that are not `DONE` get none.
+    """Apply `Metaspace` to pre-tokens.
 
-    See `PieceBatch` for the batch that comes in and for that which goes out; `out` is the latter's data.
+    Args:
+        data, begins, ends, offsets: the batch; see `PreTokenBatch`.
+        replacement, prepends, splits: the arguments of `Metaspace`.
+        status: uint8, shape (texts,). Texts that are not `DONE` get no pre-tokens.
+        out, out_begins, out_ends, out_offsets: output: the data and the other arrays of the new batch.
+
+    Returns:
+        The number of new pre-tokens.
     """
     width = len(replacement)
     at = 0
@@ -164,8 +182,8 @@ def replace_spaces(
         out_offsets[text] = count
         if status[text] != DONE:
             continue
-        for piece in range(offsets[text], offsets[text + 1]):
-            i, end = begins[piece], ends[piece]
+        for pre_token in range(offsets[text], offsets[text + 1]):
+            i, end = begins[pre_token], ends[pre_token]
             if i == end:
                 continue
             begin = at
@@ -204,7 +222,7 @@ def words_with_prefix(
     prepends: bool,
     splits: bool,
     members: NDArray[np.uint8],
-    outside: NDArray[np.uint64],
+    zeros: NDArray[np.uint64],
     missing: NDArray[np.uint8],
     status: NDArray[np.uint8],
     out: NDArray[np.uint8],
@@ -212,58 +230,66 @@ def words_with_prefix(
     out_ends: NDArray[np.int64],
     out_offsets: NDArray[np.int64],
 ) -> int:
-    """Cut pieces at the members of a set, see `CharacterSet`, then `replace_spaces`; the arguments are its, and those of `split_at_members`.
+    """Cut pre-tokens into words at the members of a set, which are dropped, and apply `Metaspace` to each word.
 
-    The members have the space among them, so there is none left to replace.
+    The space must be in the set, so no word has a space to replace.
+
+    Args:
+        members, zeros: the set: `classes` and `zeros` of a `ClassTable`.
+        missing: uint8, output: which pages of the set are needed and not filled; see `no_pages`.
+        data, begins, ends, offsets, replacement, prepends, splits, status, out, out_begins, out_ends, out_offsets: see `replace_spaces`.
+
+    Returns:
+        The number of new pre-tokens.
     """
     width = len(replacement)
     lead = replacement[0]
-    # Whether ASCII from ! on, neither members nor of the replacement, can be passed over.
-    skips = lead >= 0x80 and skips_graphic(members)
+    # ASCII from ! on can be skipped if it is neither in the set nor in the replacement.
+    skips = lead >= 0x80 and has_no_graphic(members)
     at = 0
     count = 0
     for text in range(len(offsets) - 1):
         out_offsets[text] = count
         if status[text] != DONE:
             continue
-        for piece in range(offsets[text], offsets[text + 1]):
-            i, end = begins[piece], ends[piece]
+        for pre_token in range(offsets[text], offsets[text + 1]):
+            i, end = begins[pre_token], ends[pre_token]
             while i < end:
                 member, size = member_at(data, i, members, missing)
                 if member:
                     i += size
                     continue
-                # A word.
+                # A word begins. `holds_lead` says whether the first byte of the replacement is in the word, so that the word may be cut.
                 first = i
-                inner = False
+                holds_lead = False
                 while i < end:
                     byte = data[i]
                     if skips and 0x20 < byte < 0x80 and i + 8 <= end:
                         i += graphic_length(load_word(data, i))
                     elif byte < 0x80:
-                        if members[byte] == 2:
+                        if members[byte] == MEMBER:
                             break
-                        inner |= byte == lead
+                        holds_lead |= byte == lead
                         i += 1
                     else:
                         if i + 8 <= end:
                             word = load_word(data, i)
-                            if are_in(outside, word):
-                                inner |= byte == lead or np.uint8(word >> np.uint64(24)) == lead
+                            if are_in(zeros, word):
+                                holds_lead |= byte == lead or np.uint8(word >> np.uint64(24)) == lead
                                 i += 6
                                 continue
                         member, size = member_at(data, i, members, missing)
                         if member:
                             break
-                        inner |= byte == lead
+                        holds_lead |= byte == lead
                         i += size
                 begin = at
-                inner = inner and splits
+                holds_lead = holds_lead and splits
                 if prepends and not _is_at(data, first, i, replacement):
                     for k in range(width):
                         out[at + k] = replacement[k]
                     at += width
-                if not inner:
+                if not holds_lead:
                     length = i - first
                     if i + 8 <= len(data):
                         for k in range(0, length, 8):

@@ -1,6 +1,6 @@
-r"""The regular expressions by which GPT-2 and its successors split texts, compiled by hand.
+r"""The regular expressions that GPT-2 and its successors use to split texts. Each has a kernel written by hand.
 
-Each takes what its alternatives match from where the last match ended, and every character is in some match, so the matches tile a text.
+Each match begins at the end of the last match, and each character is in a match. So the matches cover the whole text.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from model2vec_numba.compiled import compiled, inner
-from model2vec_numba.tokenization.code_point_classes import LEARNT, ClassTable, class_at, members_of
+from model2vec_numba.jit.decorators import compiled, inner
+from model2vec_numba.jit.simd import letters_length, load_word
 from model2vec_numba.tokenization.stages import DONE, FALLBACK
-from model2vec_numba.words import letters_length, load_word
+from model2vec_numba.tokenization.unicode.classes import FILLED, ClassTable, class_at, matches_of
 
 __all__ = ["CL100K", "GPT2", "cut_cl100k", "cut_gpt2", "general_categories"]
 
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-# The pattern of cl100k and Llama 3, and that of Qwen, by the greatest number of digits in a match.
+# The pattern of cl100k (GPT-4) and Llama 3, and the pattern of Qwen. The value is the maximum number of digits in a match.
 CL100K = {
     rf"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}{count}| ?[^\s\p{{L}}\p{{N}}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+": digits
     for count, digits in (("{1,3}", 3), ("", 1))
@@ -27,37 +27,40 @@ CL100K = {
 _LETTER = 1
 _NUMBER = 2
 _SPACE = 4
-# Letters of contractions in any case.
+# The letters of contractions, in any case.
 _CONTRACTION = 8
 _CLASSES = (r"\p{L}", r"\p{N}", r"\s", r"(?i:[stmdrevl])")
 
 
 @cache
 def general_categories() -> ClassTable:
-    """What the patterns tell apart, as bits of a class."""
-    return ClassTable(members_of(*_CLASSES))
+    """Return the table of the classes that the patterns distinguish. A class has a bit for each of `_CLASSES`."""
+    return ClassTable(matches_of(*_CLASSES))
 
 
-_KIND = LEARNT | _LETTER | _NUMBER | _SPACE
-_LETTERS = LEARNT | _LETTER
-_NUMBERS = LEARNT | _NUMBER
-_SPACES = LEARNT | _SPACE
-_OTHERS = LEARNT
+_KIND = FILLED | _LETTER | _NUMBER | _SPACE
+_LETTERS = FILLED | _LETTER
+_NUMBERS = FILLED | _NUMBER
+_SPACES = FILLED | _SPACE
+_OTHERS = FILLED
 
 
 @inner
 def _kind_at(data: NDArray[np.uint8], i: int, classes: NDArray[np.uint8], missing: NDArray[np.uint8]) -> tuple[int, int]:
-    """`_LETTERS`, `_NUMBERS`, `_SPACES` or `_OTHERS`, which what is not learnt is taken for, and the number of bytes."""
+    """Return `_LETTERS`, `_NUMBERS`, `_SPACES` or `_OTHERS` for the code point at `i`, and its number of bytes.
+
+    If the page of the code point is not filled, the kind is `_OTHERS`, and `missing` asks for the page.
+    """
     kind, size = class_at(data, i, classes, missing)
-    return kind & _KIND | LEARNT, size
+    return kind & _KIND | FILLED, size
 
 
 @inner
 def _run_end(data: NDArray[np.uint8], i: int, end: int, kind: int, classes: NDArray[np.uint8], missing: NDArray[np.uint8]) -> int:
-    """Where the characters of a kind end that stand from `i` on."""
+    """Return the end of the run of characters of a kind that begins at `i`."""
     while i < end:
         if kind == _LETTERS and data[i] < 0x80 and i + 8 <= len(data):
-            # Eight bytes at a time; those after `end` are not counted.
+            # Eight bytes at a time. The bytes after `end` do not count.
             length = letters_length(load_word(data, i))
             i = min(i + length, end)
             if length == 8 or i == end:
@@ -71,7 +74,10 @@ def _run_end(data: NDArray[np.uint8], i: int, end: int, kind: int, classes: NDAr
 
 @inner
 def _white_space_end(data: NDArray[np.uint8], i: int, end: int, classes: NDArray[np.uint8], missing: NDArray[np.uint8]) -> tuple[int, int]:
-    r"""Where ``\s+(?!\S)|\s+`` ends: before the last white space of several if a word follows. And past the last line break, 0 if there is none."""
+    r"""Return the end of the match of ``\s+(?!\S)|\s+`` at `i`, and the end of the last line break in the white space (0: there is none).
+
+    If a word follows and there are several white space characters, the match ends before the last one.
+    """
     begin = i
     last = i
     line_end = 0
@@ -99,12 +105,12 @@ def cut_gpt2(
     new_ends: NDArray[np.int64],
     new_offsets: NDArray[np.int64],
 ) -> int:
-    """Cut pieces by `GPT2`; see `cut`."""
+    """Cut pre-tokens by `GPT2`. The arguments are those of the kernels of `cut`."""
     count = 0
     for text in range(len(offsets) - 1):
-        for piece in range(offsets[text], offsets[text + 1] if status[text] == DONE else offsets[text]):
-            i = begins[piece]
-            end = ends[piece]
+        for pre_token in range(offsets[text], offsets[text + 1] if status[text] == DONE else offsets[text]):
+            i = begins[pre_token]
+            end = ends[pre_token]
             while i < end:
                 new_begins[count] = i
                 kind, size = _kind_at(data, i, classes, missing)
@@ -132,7 +138,7 @@ def cut_gpt2(
 
 @inner
 def _contraction_length(data: NDArray[np.uint8], i: int, end: int) -> int:
-    """The length of ``'s|'t|'re|'ve|'m|'ll|'d`` at `i`, where an apostrophe stands; 0 if it is none of these."""
+    """Return the length of the match of ``'s|'t|'re|'ve|'m|'ll|'d`` at `i`, where an apostrophe stands, or 0 if there is no match."""
     length = 0
     if i + 1 < end:
         first = data[i + 1]
@@ -149,7 +155,10 @@ def _contraction_length(data: NDArray[np.uint8], i: int, end: int) -> int:
 
 @inner
 def _any_case_contraction_length(data: NDArray[np.uint8], i: int, end: int, classes: NDArray[np.uint8], missing: NDArray[np.uint8]) -> int:
-    """The same in small letters or capitals; -1 where one of them may be some other letter that is the same but for the case, as the long s is."""
+    """Return the length of the match of ``(?i:'s|'t|'re|'ve|'m|'ll|'d)`` at `i`, where an apostrophe stands, or 0 if there is no match.
+
+    The result is -1 if a letter that is not ASCII may match because of ``(?i:``, such as the long s. Then the `tokenizers` library must decide.
+    """
     length = 0
     if i + 1 < end:
         first = data[i + 1] | 0x20
@@ -182,12 +191,12 @@ def cut_cl100k(
     new_ends: NDArray[np.int64],
     new_offsets: NDArray[np.int64],
 ) -> int:
-    """Cut pieces by one of `CL100K`; see `cut`."""
+    """Cut pre-tokens by a pattern of `CL100K`, where `digits` is its value. The other arguments are those of the kernels of `cut`."""
     count = 0
     for text in range(len(offsets) - 1):
-        for piece in range(offsets[text], offsets[text + 1] if status[text] == DONE else offsets[text]):
-            i = begins[piece]
-            end = ends[piece]
+        for pre_token in range(offsets[text], offsets[text + 1] if status[text] == DONE else offsets[text]):
+            i = begins[pre_token]
+            end = ends[pre_token]
             while i < end:
                 begin = i
                 kind, size = _kind_at(data, i, classes, missing)
@@ -203,13 +212,13 @@ def cut_cl100k(
                     i = _run_end(data, i + size, end, kind, classes, missing)
                 elif kind == _NUMBERS:
                     i += size
-                    room = digits - 1
-                    while i < end and room > 0:
+                    remaining = digits - 1
+                    while i < end and remaining > 0:
                         following, following_size = _kind_at(data, i, classes, missing)
                         if following != _NUMBERS:
                             break
                         i += following_size
-                        room -= 1
+                        remaining -= 1
                 else:
                     following, following_size = _OTHERS, 0
                     if i + size < end:

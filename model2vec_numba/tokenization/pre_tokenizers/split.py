@@ -1,4 +1,4 @@
-"""Split: at a string, at a class of characters, or by one of the patterns that are compiled by hand."""
+"""Split: it cuts at a string, at a class of characters, or by one of the patterns in `patterns`."""
 
 from __future__ import annotations
 
@@ -8,57 +8,67 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model2vec_numba.compiled import compiled
-from model2vec_numba.tokenization.byte_level import spelled_out
+from model2vec_numba.jit.decorators import compiled
+from model2vec_numba.tokenization.byte_alphabet import spelled_out
 from model2vec_numba.tokenization.pre_tokenizers.by_class import UNBOUNDED, ByClass, class_table
 from model2vec_numba.tokenization.pre_tokenizers.cutting import BEHAVIORS, add_span, cut
 from model2vec_numba.tokenization.pre_tokenizers.patterns import CL100K, GPT2, cut_cl100k, cut_gpt2, general_categories
-from model2vec_numba.tokenization.stages import DONE, PieceBatch, PreTokenizer
+from model2vec_numba.tokenization.stages import DONE, PreTokenBatch, PreTokenizer
 
 __all__ = ["make_split"]
 
-# A regular expression for one character: an escape, a bracket of plain characters, ranges and escapes, or a plain character.
+# A regular expression for one character: an escape, a bracket that holds plain characters, ranges and escapes, or a plain character.
 _ESCAPE = r"\\(?:[sSdDwWtrn]|[pP]\{\^?\w+\}|[^\w\s])"
 _PLAIN = r"[^\\\[\]{}()^$.|*+?&:\-]"
 _BRACKET = rf"\[\^?(?:{_ESCAPE}|{_PLAIN}(?:-{_PLAIN})?)+\]"
-# And how many of them are one match.
-_CLASS = re.compile(rf"(?P<one>{_ESCAPE}|{_BRACKET}|{_PLAIN})(?:(?P<run>\+)|\{{1,(?P<longest>[1-9][0-9]?)\}})?")
+# Such an expression, with a suffix for the number of characters in a match: one, any number (``+``), or at most `max`.
+_CLASS = re.compile(rf"(?P<one>{_ESCAPE}|{_BRACKET}|{_PLAIN})(?:(?P<run>\+)|\{{1,(?P<max>[1-9][0-9]?)\}})?")
 
 
-class Tiling:
-    """Cuts by a pattern whose matches tile the text, isolated."""
+class ByPattern:
+    """Cuts by a pattern whose matches cover the whole text. Each match is a pre-token.
+
+    Args:
+        pattern: `GPT2`, or a key of `CL100K`.
+    """
 
     def __init__(self, pattern: str) -> None:
         self._settings = () if pattern == GPT2 else (CL100K[pattern],)
         self._kernel = cut_gpt2 if pattern == GPT2 else cut_cl100k
 
-    def split(self, pieces: PieceBatch, status: NDArray[np.uint8]) -> PieceBatch:
-        """See `PreTokenizer.split`."""
-        return cut(self._kernel, general_categories(), spelled_out(pieces), status, *self._settings)
+    def split(self, pre_tokens: PreTokenBatch, status: NDArray[np.uint8]) -> PreTokenBatch:
+        """Return the smaller pre-tokens, as `PreTokenizer.split` describes."""
+        return cut(self._kernel, general_categories(), spelled_out(pre_tokens), status, *self._settings)
 
 
 class AtString:
-    """Cuts at every occurrence of a string, from left to right."""
+    """Cuts at each occurrence of a string, from left to right.
+
+    Args:
+        text: the string.
+        behavior: one of the values of `BEHAVIORS`, which says what happens to delimiters.
+        invert: whether the texts between the occurrences are the delimiters, in place of the occurrences.
+    """
 
     def __init__(self, text: str, behavior: int, *, invert: bool) -> None:
         self._text = np.frombuffer(text.encode("utf-8"), np.uint8)
         self._settings = (behavior, int(invert))
 
-    def split(self, pieces: PieceBatch, status: NDArray[np.uint8]) -> PieceBatch:
-        """See `PreTokenizer.split`."""
-        pieces = spelled_out(pieces)
-        begins, ends = np.empty(pieces.size, np.int64), np.empty(pieces.size, np.int64)
-        offsets = np.zeros(len(pieces.offsets), np.int64)
-        source = (pieces.data, pieces.begins, pieces.ends, pieces.offsets, status)
+    def split(self, pre_tokens: PreTokenBatch, status: NDArray[np.uint8]) -> PreTokenBatch:
+        """Return the smaller pre-tokens, as `PreTokenizer.split` describes."""
+        pre_tokens = spelled_out(pre_tokens)
+        begins, ends = np.empty(pre_tokens.size, np.int64), np.empty(pre_tokens.size, np.int64)
+        offsets = np.zeros(len(pre_tokens.offsets), np.int64)
+        source = (pre_tokens.data, pre_tokens.begins, pre_tokens.ends, pre_tokens.offsets, status)
         count = _cut_at_string(*source, self._text, *self._settings, begins, ends, offsets)
-        return PieceBatch(pieces.data, begins[:count], ends[:count], offsets)
+        return PreTokenBatch(pre_tokens.data, begins[:count], ends[:count], offsets)
 
 
-def make_split(part: dict[str, Any]) -> PreTokenizer | None:
-    """`Split` of the library, for the patterns that this package knows."""
-    pattern, invert = part.get("pattern"), part.get("invert")
-    behavior = BEHAVIORS.get(str(part.get("behavior")))
-    if part.keys() != {"type", "pattern", "behavior", "invert"} or behavior is None or not isinstance(invert, bool):
+def make_split(config: dict[str, Any]) -> PreTokenizer | None:
+    """Return the pre-tokeniser for a ``Split``, or ``None`` for a pattern without compiled code."""
+    pattern, invert = config.get("pattern"), config.get("invert")
+    behavior = BEHAVIORS.get(str(config.get("behavior")))
+    if config.keys() != {"type", "pattern", "behavior", "invert"} or behavior is None or not isinstance(invert, bool):
         return None
     if not isinstance(pattern, dict) or len(pattern) != 1:
         return None
@@ -70,14 +80,14 @@ def make_split(part: dict[str, Any]) -> PreTokenizer | None:
     if kind != "Regex":
         return None
     if text == GPT2 or text in CL100K:
-        # No text is between the matches, so there is nothing to merge them with, and nothing that stays where they are removed.
-        isolates = part["behavior"] in ("Isolated", "MergedWithPrevious", "MergedWithNext") or (part["behavior"] == "Removed" and invert)
-        return Tiling(text) if isolates else None
+        # There is no text between the matches. So nothing can be merged with a match, and nothing remains if matches are removed.
+        isolates = config["behavior"] in ("Isolated", "MergedWithPrevious", "MergedWithNext") or (config["behavior"] == "Removed" and invert)
+        return ByPattern(text) if isolates else None
     match = _CLASS.fullmatch(text)
     if match is None:
         return None
-    longest = UNBOUNDED if match["run"] else int(match["longest"] or 1)
-    return ByClass(class_table(match["one"]), longest, behavior, invert=invert)
+    max_length = UNBOUNDED if match["run"] else int(match["max"] or 1)
+    return ByClass(class_table(match["one"]), max_length, behavior, invert=invert)
 
 
 @compiled()
@@ -94,14 +104,14 @@ def _cut_at_string(
     new_ends: NDArray[np.int64],
     new_offsets: NDArray[np.int64],
 ) -> int:
-    """The arguments are as for `cut`; returns the number of the new pieces."""
+    """Cut pre-tokens at a string. The arguments are those of `AtString` and of the kernels of `cut`. Return the number of new pre-tokens."""
     count = 0
     for text in range(len(offsets) - 1):
-        for piece in range(offsets[text], offsets[text + 1] if status[text] == DONE else offsets[text]):
-            i = begins[piece]
+        for pre_token in range(offsets[text], offsets[text + 1] if status[text] == DONE else offsets[text]):
+            i = begins[pre_token]
             begin = i
-            end = ends[piece]
-            before = -1
+            end = ends[pre_token]
+            previous_is_delimiter = -1
             while i < end:
                 same = i + len(delimiter) <= end
                 k = 0
@@ -112,14 +122,14 @@ def _cut_at_string(
                     i += 1
                     continue
                 if i > begin:
-                    count = add_span(begin, i, invert, before, behavior, new_begins, new_ends, count)
-                    before = invert
+                    count = add_span(begin, i, invert, previous_is_delimiter, behavior, new_begins, new_ends, count)
+                    previous_is_delimiter = invert
                 begin = i
                 i += len(delimiter)
-                count = add_span(begin, i, 1 - invert, before, behavior, new_begins, new_ends, count)
-                before = 1 - invert
+                count = add_span(begin, i, 1 - invert, previous_is_delimiter, behavior, new_begins, new_ends, count)
+                previous_is_delimiter = 1 - invert
                 begin = i
             if end > begin:
-                count = add_span(begin, end, invert, before, behavior, new_begins, new_ends, count)
+                count = add_span(begin, end, invert, previous_is_delimiter, behavior, new_begins, new_ends, count)
         new_offsets[text + 1] = count
     return count

@@ -1,4 +1,4 @@
-"""WhitespaceSplit: cuts at white space and drops it."""
+"""WhitespaceSplit: it cuts at white space and drops it."""
 
 from __future__ import annotations
 
@@ -8,42 +8,44 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import pre_tokenizers as library
 
-from model2vec_numba.compiled import compiled
-from model2vec_numba.tokenization.byte_level import spelled_out
-from model2vec_numba.tokenization.character_sets import CharacterSet, member_at
-from model2vec_numba.tokenization.library_parts import has_form
-from model2vec_numba.tokenization.stages import DONE, PieceBatch, PreTokenizer
+from model2vec_numba.jit.decorators import compiled
+from model2vec_numba.tokenization.byte_alphabet import spelled_out
+from model2vec_numba.tokenization.components import has_form
+from model2vec_numba.tokenization.stages import DONE, PreTokenBatch, PreTokenizer
+from model2vec_numba.tokenization.unicode.classes import ClassTable, member_at
 
 __all__ = ["WhitespaceSplit", "make_whitespace_split", "white_space"]
 
 
-def make_whitespace_split(part: dict[str, Any]) -> PreTokenizer | None:
-    """The pre-tokeniser for a ``WhitespaceSplit``."""
-    return WhitespaceSplit() if has_form(part, {}) else None
+def make_whitespace_split(config: dict[str, Any]) -> PreTokenizer | None:
+    """Return the pre-tokeniser for a ``WhitespaceSplit``, or ``None`` if its JSON has an unknown form."""
+    return WhitespaceSplit() if has_form(config, {}) else None
 
 
-def white_space() -> CharacterSet:
-    """What the library's `WhitespaceSplit` takes for white space."""
+def white_space() -> ClassTable:
+    """Return the set of characters that are white space to `WhitespaceSplit` of the `tokenizers` library."""
     splitter = library.WhitespaceSplit()
-    return CharacterSet(lambda characters: [not splitter.pre_tokenize_str(c) for c in characters])
+    return ClassTable(lambda characters: [not splitter.pre_tokenize_str(c) for c in characters])
 
 
 class WhitespaceSplit:
-    """Cuts pieces at white space."""
+    """Cuts pre-tokens at white space."""
 
     def __init__(self) -> None:
         self._spaces = white_space()
 
-    def split(self, pieces: PieceBatch, status: NDArray[np.uint8]) -> PieceBatch:
-        """See `PreTokenizer.split`."""
-        pieces = spelled_out(pieces)
-        # Two pieces have at least one byte between them.
-        most = (pieces.size + len(pieces.begins)) // 2
-        begins, ends = np.empty(most, np.int64), np.empty(most, np.int64)
-        offsets = np.empty(len(pieces.offsets), np.int64)
-        source = (pieces.data, pieces.begins, pieces.ends, pieces.offsets, self._spaces.members)
-        count = self._spaces.pages.complete(lambda missing: split_at_members(*source, missing, status, begins, ends, offsets))
-        return PieceBatch(pieces.data, begins[:count], ends[:count], offsets)
+    def split(self, pre_tokens: PreTokenBatch, status: NDArray[np.uint8]) -> PreTokenBatch:
+        """Return the smaller pre-tokens, as `PreTokenizer.split` describes."""
+        pre_tokens = spelled_out(pre_tokens)
+        # Between two pre-tokens that are cut from one, there is at least one byte of white space.
+        max_count = (pre_tokens.size + len(pre_tokens.begins)) // 2
+        begins, ends = np.empty(max_count, np.int64), np.empty(max_count, np.int64)
+        offsets = np.empty(len(pre_tokens.offsets), np.int64)
+        source = (pre_tokens.data, pre_tokens.begins, pre_tokens.ends, pre_tokens.offsets, self._spaces.classes)
+        count = 0
+        for missing in self._spaces.pages.rounds():
+            count = split_at_members(*source, missing, status, begins, ends, offsets)
+        return PreTokenBatch(pre_tokens.data, begins[:count], ends[:count], offsets)
 
 
 @compiled()
@@ -59,18 +61,25 @@ def split_at_members(
     out_ends: NDArray[np.int64],
     out_offsets: NDArray[np.int64],
 ) -> int:
-    """Cut pieces at the members of a set, which belong to no piece; returns the number of pieces.
+    """Cut pre-tokens at the members of a set, which are dropped.
 
-    See `PieceBatch` for the batch that comes in and for that which goes out, `member_at` for the set. Texts that are not `DONE` get no pieces.
+    Args:
+        data, begins, ends, offsets: the batch to cut; see `PreTokenBatch`.
+        members, missing: the set, as `member_at` describes it.
+        status: uint8, shape (texts,). Texts that are not `DONE` get no pre-tokens.
+        out_begins, out_ends, out_offsets: int64, output: the arrays of the new batch.
+
+    Returns:
+        The number of new pre-tokens.
     """
     count = 0
     for text in range(len(offsets) - 1):
         out_offsets[text] = count
         if status[text] != DONE:
             continue
-        for piece in range(offsets[text], offsets[text + 1]):
-            begin = i = begins[piece]
-            end = ends[piece]
+        for pre_token in range(offsets[text], offsets[text + 1]):
+            begin = i = begins[pre_token]
+            end = ends[pre_token]
             while i < end:
                 member, size = member_at(data, i, members, missing)
                 if member:

@@ -1,0 +1,1 @@
+"""Share work among threads, and survive forks."""

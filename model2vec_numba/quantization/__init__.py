@@ -1,0 +1,1 @@
+"""Make models smaller: with other storage types, fewer dimensions, or vectors that tokens share."""

@@ -1,0 +1,1 @@
+"""Make text batches from Python strings and from Arrow columns."""

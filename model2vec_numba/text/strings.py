@@ -1,0 +1,293 @@
+"""Make text batches from Python strings.
+
+`str.encode` makes a bytes object for each string, which must then be joined: for English that took four times as long as reading the strings
+of a list in place. `pyunicode` does the reading.
+
+A batch is made in two steps. `max_utf8_lengths` checks that a list holds only strings and keeps the GIL. Strings cannot change, so `write_utf8`
+can then run without the GIL, in several threads at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numba import carray
+from numpy.typing import NDArray
+
+from model2vec_numba.batches import BatchLimits, LazyBatch, TextBatch, read_only, split_by_bytes
+from model2vec_numba.jit.decorators import compiled, inner
+from model2vec_numba.jit.simd import BLOCK, LANES, mask_at_least, narrow_characters, store_word, trailing_zeros
+from model2vec_numba.text.pyunicode import ASCII, NO_STRING, copy_characters, list_length, prefetch_string, read_string, to_pointer
+
+__all__ = ["check_sentences", "encode_utf8", "flatten", "single_text", "string_batches"]
+
+_ALL_CHARS = 1 << 62
+# `find_non_string` checks this many elements at a time. Other Python threads may run between two calls.
+_CHECKED_AT_ONCE = 1 << 16
+# Tokenisers read blocks of 64 bytes. The bytes after the last text let them read the last block in place.
+_PADDING = bytes(BLOCK)
+# `write_utf8` may write this many bytes after the end of the texts.
+_SLACK = LANES
+# Strings are prefetched this many elements ahead while the GIL is held. That halved the time for strings that were not in the processor's
+# caches. Prefetching their characters for `write_utf8` too gained nothing.
+_PREFETCH_DISTANCE = 16
+
+
+def check_sentences(sentences: Iterable[str]) -> list[str]:
+    """Return the sentences as a list, after checking that each is a string.
+
+    Raises:
+        TypeError: an element is not a ``str``. The message gives its position and type.
+    """
+    checked = sentences if isinstance(sentences, list) else _to_list(sentences)
+    for first in range(0, len(checked), _CHECKED_AT_ONCE):
+        position = find_non_string(id(checked), first, min(first + _CHECKED_AT_ONCE, len(checked)))
+        if position >= 0:
+            # Another thread may have removed the element in the meantime.
+            element = next(iter(list.__getitem__(checked, slice(position, None))), None)
+            raise _not_a_string(position, element)
+    return checked
+
+
+def _to_list(sentences: Iterable[str]) -> list[str]:
+    """Return the sentences as a list. Raise a TypeError for types whose iteration does not give their texts."""
+    if isinstance(sentences, (bytes, bytearray)) or not isinstance(sentences, Iterable):
+        raise TypeError(f"sentences must be a str or an iterable of str, not {type(sentences).__name__}")
+    # Iterating over a data frame gives the names of its columns, and over a table whole columns. Nobody wants those embedded.
+    shape = getattr(sentences, "shape", None)
+    if isinstance(shape, tuple) and len(shape) != 1:
+        raise TypeError(f"sentences must be one column of str, not {type(sentences).__name__} of shape {shape}")
+    return list(sentences)
+
+
+def _not_a_string(position: int, element: object) -> TypeError:
+    return TypeError(f"sentences[{position}] must be a str, not {type(element).__name__}: {element!r:.80}")
+
+
+def string_batches(sentences: Sequence[str], max_chars: int | None, limits: BatchLimits) -> Iterator[LazyBatch]:
+    """Yield the sentences in batches. Each sentence is cut to its first `max_chars` code points (``None``: not cut).
+
+    The limit of bytes keeps the working set small and the time between two batches short, even if the documents are long.
+
+    Raises:
+        TypeError: an element is not a ``str``, because the list was changed after it was checked. The message gives its position.
+    """
+    for first in range(0, len(sentences), limits.texts):
+        strings = _Strings(sentences[first : first + limits.texts], first, max_chars)
+        later = len(sentences) - first - len(strings.max_bytes)
+        for begin, end, max_bytes in split_by_bytes(limits, strings.max_bytes, later):
+            yield LazyBatch(end - begin, max_bytes, partial(strings.flatten, begin, end, max_bytes))
+
+
+def flatten(sentences: Iterable[str]) -> TextBatch:
+    """Make a batch of strings.
+
+    Raises:
+        ValueError: a string holds a lone surrogate and so has no UTF-8 form. The message gives its position.
+    """
+    strings = _Strings(sentences, 0, None)
+    return strings.flatten(0, len(strings.max_bytes), int(strings.max_bytes.sum()))
+
+
+def encode_utf8(sentence: str, max_chars: int | None) -> NDArray[np.uint8]:
+    """Return the UTF-8 of a string cut to its first `max_chars` code points (``None``: not cut), then `BLOCK` zeros: uint8, read-only.
+
+    Raises:
+        ValueError: the string holds a lone surrogate and so has no UTF-8 form.
+    """
+    if type(sentence) is not str or (max_chars is not None and len(sentence) > max_chars):
+        # A subclass of str may override its methods. `str.__getitem__` gives the characters that CPython stores, which are also used for lists.
+        sentence = str.__getitem__(sentence, slice(max_chars))
+    try:
+        return np.frombuffer(sentence.encode() + _PADDING, np.uint8)
+    except UnicodeEncodeError:
+        return flatten([sentence]).data
+
+
+def single_text(data: NDArray[np.uint8]) -> TextBatch:
+    """Return a batch of one text. `data`: the text in UTF-8, as `encode_utf8` returns it."""
+    offsets = np.zeros(2, np.int64)
+    offsets[1] = len(data) - BLOCK
+    return TextBatch(data, offsets)
+
+
+class _Strings:
+    """A list of strings, which can be flattened in several parts.
+
+    Args:
+        sentences: the strings.
+        first: the position of the first string in the caller's list, for error messages.
+        max_chars: the number of code points to keep of each string. ``None`` keeps all.
+
+    Attributes:
+        max_bytes: int64, shape (strings,): an upper bound on the number of UTF-8 bytes of each string.
+
+    Raises:
+        TypeError: an element is not a ``str``. The message gives its position.
+    """
+
+    def __init__(self, sentences: Iterable[str], first: int, max_chars: int | None) -> None:
+        # A copy of the list, which no other thread can change while compiled code reads it.
+        self._strings = list(sentences)
+        self._first = first
+        self._max_chars = _ALL_CHARS if max_chars is None else max_chars
+        self.max_bytes = np.empty(len(self._strings), np.int64)
+        position = max_utf8_lengths(id(self._strings), self._max_chars, self.max_bytes)
+        # The caller's list may have been changed since it was checked.
+        if position >= 0:
+            raise _not_a_string(first + position, self._strings[position])
+
+    def flatten(self, begin: int, end: int, max_bytes: int) -> TextBatch:
+        """Make a batch of strings `begin` to ``end - 1``, which have at most `max_bytes` bytes.
+
+        Raises:
+            ValueError: a string holds a lone surrogate and so has no UTF-8 form. The message gives its position.
+        """
+        data = np.empty(max_bytes + max(_SLACK, BLOCK), np.uint8)
+        offsets = np.empty(end - begin + 1, np.int64)
+        position, at = write_utf8(id(self._strings), begin, self._max_chars, data, offsets)
+        if position >= 0:
+            character = f"U+{ord(str.__getitem__(self._strings[position], at)):04X}"
+            place = f"sentences[{self._first + position}]"
+            raise ValueError(f"{place} cannot be UTF-8: it holds the lone surrogate {character} at character {at}")
+        data = data[: offsets[-1] + BLOCK]
+        data[offsets[-1] :] = 0
+        return TextBatch(read_only(data), offsets)
+
+
+@compiled(gil=True)
+def find_non_string(list_address: int, first: int, last: int) -> int:
+    """Return the position of the first element of a list that is not a string, or -1.
+
+    Only elements ``first`` to ``last - 1`` are checked. A loop in Python took 80 ns for each string that was not in the processor's caches.
+
+    Args:
+        list_address: the address (``id``) of the list. Other threads may change the list before and after this call.
+        first, last: which elements to check. Elements that the list does not have are skipped.
+    """
+    last = min(last, list_length(list_address))
+    for i in range(first, last):
+        prefetch_string(list_address, min(i + _PREFETCH_DISTANCE, last - 1))
+        _, _, width = read_string(list_address, i)
+        if width == NO_STRING:
+            return i
+    return -1
+
+
+@compiled(gil=True)
+def max_utf8_lengths(list_address: int, max_chars: int, max_bytes: NDArray[np.int64]) -> int:
+    """Write an upper bound on the number of UTF-8 bytes of the first `max_chars` code points of each string. For ASCII it is the exact number.
+
+    Exact numbers are not counted, because that took nearly half as long as `write_utf8`.
+
+    Args:
+        list_address: the address (``id``) of a list of at least ``len(max_bytes)`` elements. The list must not change during the call.
+        max_chars: 0 or more.
+        max_bytes: int64, shape (strings,), output: the bounds.
+
+    Returns:
+        The position of the first element that is not a string, or -1.
+    """
+    for i in range(len(max_bytes)):
+        prefetch_string(list_address, min(i + _PREFETCH_DISTANCE, len(max_bytes) - 1))
+        _, length, width = read_string(list_address, i)
+        if width == NO_STRING:
+            return i
+        # CPython stores all characters of a string with the same width: 1, 2 or 4 bytes, or as ASCII. In UTF-8, an ASCII character has one byte. A
+        # character of a string of width 1 has at most two bytes, of width 2 at most three, and of width 4 at most four.
+        if width == ASCII:
+            bytes_per_char = 1
+        elif width == 1:
+            bytes_per_char = 2
+        elif width == 2:
+            bytes_per_char = 3
+        else:
+            bytes_per_char = 4
+        max_bytes[i] = min(length, max_chars) * bytes_per_char
+    return -1
+
+
+@compiled()
+def write_utf8(list_address: int, first: int, max_chars: int, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> tuple[int, int]:
+    """Write the UTF-8 of the first `max_chars` code points of consecutive strings of a list, one after the other.
+
+    Args:
+        list_address, max_chars: the arguments with which `max_utf8_lengths` was called before.
+        first: the position of the first string.
+        data: uint8, output. It must have space for the sum of the bounds of `max_utf8_lengths`, and `_SLACK` bytes more.
+        offsets: int64, output. String ``first + i`` is ``data[offsets[i]:offsets[i + 1]]``.
+
+    Returns:
+        The position of the first string with a surrogate, which has no UTF-8 form, and the position of the surrogate in it; or -1 twice.
+    """
+    # An int64 variable, because numba compiles the functions that are called with a literal once more.
+    at = np.int64(0)
+    offsets[0] = at
+    for i in range(len(offsets) - 1):
+        address, length, width = read_string(list_address, first + i)
+        length = min(length, max_chars)
+        surrogate = -1
+        if width == ASCII:
+            copy_characters(address, length, data, at)
+            at += length
+        elif width == 1:
+            surrogate, at = _write_characters(carray(to_pointer(address), length, np.uint8), data, at)
+        elif width == 2:
+            surrogate, at = _write_characters(carray(to_pointer(address), length, np.uint16), data, at)
+        else:
+            surrogate, at = _write_characters(carray(to_pointer(address), length, np.uint32), data, at)
+        if surrogate >= 0:
+            return first + i, surrogate
+        offsets[i + 1] = at
+    return -1, -1
+
+
+@inner
+def _write_characters(characters: NDArray[Any], data: NDArray[np.uint8], at: int) -> tuple[int, int]:
+    """Write the UTF-8 of characters to `data` from `at` on.
+
+    Returns:
+        The position of the first surrogate, where writing stops, or -1; and where the UTF-8 in `data` ends.
+    """
+    i = 0
+    last_row = len(characters) - LANES
+    while i < len(characters):
+        # Rows of `LANES` ASCII characters have a loop of their own, so that no row waits for the previous row.
+        while i <= last_row:
+            narrow_characters(characters, i, data, at)
+            not_ascii = mask_at_least(characters, i, 0x80)
+            if not_ascii != 0:
+                # Only the characters before the first one that is not ASCII count.
+                i += trailing_zeros(not_ascii)
+                at += trailing_zeros(not_ascii)
+                break
+            i += LANES
+            at += LANES
+        # A single ASCII character, such as a space between words of another script, does not end this loop.
+        while i < len(characters) and (i > last_row or characters[i] >= 0x80 or characters[i + 1] >= 0x80):
+            character = np.uint64(characters[i])
+            if np.uint64(0xD800) <= character < np.uint64(0xE000):
+                return i, at
+            units, size = _utf8(character)
+            store_word(data, at, units)
+            at += size
+            i += 1
+    return -1, at
+
+
+@inner
+def _utf8(character: np.uint64) -> tuple[np.uint64, int]:
+    """Return the UTF-8 of a code point as a uint64, in which the first byte is the least significant one, and its number of bytes."""
+    last = character & np.uint64(63) | np.uint64(0x80)
+    if character < 0x80:
+        return character, 1
+    if character < 0x800:
+        return character >> np.uint64(6) | np.uint64(0xC0) | last << np.uint64(8), 2
+    second_last = character >> np.uint64(6) & np.uint64(63) | np.uint64(0x80)
+    if character < 0x10000:
+        return character >> np.uint64(12) | np.uint64(0xE0) | second_last << np.uint64(8) | last << np.uint64(16), 3
+    third_last = character >> np.uint64(12) & np.uint64(63) | np.uint64(0x80)
+    return character >> np.uint64(18) | np.uint64(0xF0) | third_last << np.uint64(8) | second_last << np.uint64(16) | last << np.uint64(24), 4

@@ -1,0 +1,115 @@
+"""Recognise BERT's pipeline in a `tokenizer.json`, and make the tables of its core."""
+
+from __future__ import annotations
+
+import json
+import string
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from model2vec_numba.text.strings import flatten
+from model2vec_numba.tokenization.added_tokens import AddedTokens, make_patterns
+from model2vec_numba.tokenization.bert.code_points import CodePointTable
+from model2vec_numba.tokenization.bert.core import (
+    BYTE_ALNUM,
+    BYTE_ISOLATE,
+    BYTE_OTHER,
+    BYTE_SPACE,
+    ISOLATE,
+    KIND_MASK,
+    SPACE,
+    WORD,
+    BertCore,
+    BertTables,
+)
+from model2vec_numba.tokenization.components import has_form
+from model2vec_numba.tokenization.lookup.word_pieces import build_vocabulary
+from model2vec_numba.tokenization.spec.spec import TokenizerSpec
+
+__all__ = ["make_bert_core"]
+
+# The members of BERT's components, besides their type.
+_NORMALIZER = {"clean_text": bool, "handle_chinese_chars": bool, "strip_accents": (bool, type(None)), "lowercase": bool}
+_MODEL = {"unk_token": str, "continuing_subword_prefix": str, "max_input_chars_per_word": int, "vocab": dict}
+
+
+def make_bert_core(spec: TokenizerSpec, added: AddedTokens) -> BertCore | None:
+    """Return the core for a tokenizer with the pipeline of BERT. ``None`` if the tokenizer has another pipeline."""
+    normalizer, model = spec.config.get("normalizer"), spec.config["model"]
+    if (
+        not has_form(normalizer, _NORMALIZER)
+        or normalizer["type"] != "BertNormalizer"
+        or spec.config.get("pre_tokenizer") != {"type": "BertPreTokenizer"}
+        or not has_form(model, _MODEL)
+        or model["type"] != "WordPiece"
+        or spec.plain_vocabulary is None
+        or model["unk_token"] not in model["vocab"]
+        or model["max_input_chars_per_word"] < 1
+    ):
+        return None
+    # The objects of the `tokenizers` library for the normaliser and the pre-tokeniser. Without the vocabulary, they are made quickly.
+    empty = Tokenizer.from_str(json.dumps({**spec.config, "model": {**model, "vocab": {}}, "added_tokens": []}))
+    strips_accents = normalizer["lowercase"] if normalizer["strip_accents"] is None else normalizer["strip_accents"]
+    code_points = CodePointTable(empty.normalizer, empty.pre_tokenizer, decomposes=strips_accents)
+    normalized = [code_points.normalize_without_spaces(content) for content in added.normalized]
+    # If normalisation empties an added token, only the library can find it.
+    if not all(normalized):
+        return None
+    byte_kinds, lowercases = _byte_kinds(code_points)
+    # The tables could not tell a NUL from padding. Tokens with a NUL are left out: no word holds one, because `CodePointTable` does not support it.
+    vocabulary, ids = spec.mapped_vocabulary
+    tokens = flatten(vocabulary)
+    if not tokens.data[: tokens.offsets[-1]].all():
+        kept = [token for token in vocabulary if "\0" not in token]
+        tokens, ids = flatten(kept), np.array([vocabulary[token] for token in kept], np.int32)
+    prefix = model["continuing_subword_prefix"].encode("utf-8")
+    prefix_begins_words = not prefix or byte_kinds[prefix[0]] != BYTE_ISOLATE
+    return BertCore(
+        BertTables(
+            byte_kinds,
+            _ascii_is_standard(byte_kinds),
+            lowercases,
+            code_points.entries,
+            code_points.arena,
+            code_points.pages,
+            build_vocabulary(tokens, ids, prefix, prefix_begins_words),
+            make_patterns(added.raw),
+            make_patterns(normalized),
+            model["vocab"][model["unk_token"]],
+            model["max_input_chars_per_word"],
+        )
+    )
+
+
+def _byte_kinds(table: CodePointTable) -> tuple[NDArray[np.uint8], bool]:
+    """Return the class of each byte, and whether ASCII capitals become small letters.
+
+    Bytes are `BYTE_ALNUM` only if all ASCII letters and digits become themselves, or all become their small letters.
+    """
+    kinds = np.full(256, BYTE_OTHER, np.uint8)
+    entries = [int(entry) for entry in table.entries[:128]]
+    # The ASCII characters whose result is one byte, with that byte; see `CodePointTable.entries`.
+    becomes = {c: chr(entry >> 16) for c, entry in enumerate(entries) if (entry >> 4) & 15 == 1}
+    alnum = [c for c in range(128) if chr(c).isalnum()]
+    same = all(becomes.get(c) == chr(c) for c in alnum)
+    lower = all(becomes.get(c) == chr(c).lower() for c in alnum)
+    for c, entry in enumerate(entries):
+        if entry & KIND_MASK == SPACE:
+            kinds[c] = BYTE_SPACE
+        elif entry & KIND_MASK == ISOLATE and becomes[c] == chr(c):
+            kinds[c] = BYTE_ISOLATE
+        elif entry & KIND_MASK == WORD and c in alnum and (same or lower):
+            kinds[c] = BYTE_ALNUM
+    return kinds, lower and not same
+
+
+def _ascii_is_standard(byte_kinds: NDArray[np.uint8]) -> bool:
+    """Return whether ASCII's letters and digits, white space and punctuation marks have the classes that these names say."""
+    kinds = [(chr(c), int(kind)) for c, kind in enumerate(byte_kinds[:128])]
+    return (
+        all((kind == BYTE_ALNUM) == c.isalnum() for c, kind in kinds)
+        and all(kind == BYTE_SPACE for c, kind in kinds if c in " \t\n\r")
+        and all((kind == BYTE_ISOLATE) == (c in string.punctuation) for c, kind in kinds)
+    )

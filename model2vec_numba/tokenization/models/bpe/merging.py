@@ -1,0 +1,306 @@
+"""Merge a word by BPE, as the Hugging Face `tokenizers` library ("the library" in this folder) does.
+
+Among all adjacent pairs of symbols, merge the pair with the lowest rank. If ranks are equal, merge the leftmost pair. Repeat this until no pair has
+a merge.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model2vec_numba.jit.decorators import inner
+from model2vec_numba.tokenization.lookup.double_array import ROOT, descend
+from model2vec_numba.tokenization.lookup.hashing import first_slot, next_slot
+
+__all__ = ["FEW_SYMBOLS", "HEAP_FACTOR", "NO_RANK", "find_merge", "merge_by_heap", "merge_by_scanning", "merge_bytes", "merge_word"]
+
+# The rank of a pair that has no merge, or of a token that is not made by a merge. It must be below all ranks.
+NO_RANK = -1
+# A word of at most this many symbols is merged by `merge_by_scanning`.
+FEW_SYMBOLS = 16
+# A merge removes one pair and adds two, so the heap gets fewer than 3 n entries in all for a word of n symbols.
+HEAP_FACTOR = 3
+
+# The columns of `links`, which has a row for each symbol: the positions of the next and the previous symbol that are left, and the rank of the merge
+# of the symbol and the next one (`NO_RANK`: they have no merge).
+_NEXT, _PREVIOUS, _RANK = 0, 1, 2
+_NO_MERGE = np.iinfo(np.int64).max
+
+
+@inner
+def find_merge(merges: NDArray[np.int64], left: int, right: int) -> int:
+    """Return the merge of two tokens: its rank in the upper 32 bits, and the id of the new token in the lower 32 bits; -1 if there is no merge."""
+    key = (np.int64(left) << 32 | np.int64(right)) + 1
+    slot = first_slot(np.uint64(key), np.uint64(0), len(merges))
+    while merges[slot, 0] != 0 and merges[slot, 0] != key:
+        slot = next_slot(slot, len(merges))
+    return merges[slot, 1] if merges[slot, 0] == key else -1
+
+
+@inner
+def merge_bytes(
+    data: NDArray[np.uint8],
+    begin: int,
+    end: int,
+    byte_ids: NDArray[np.int32],
+    merges: NDArray[np.int64],
+    ids: NDArray[np.int32],
+    at: int,
+    found: NDArray[np.int64],
+) -> int:
+    """Merge a word of few bytes, write its ids to ``ids[at:]`` and return where they end; -1 if a byte has no id.
+
+    Args:
+        data, begin, end: the word is ``data[begin:end]``.
+        byte_ids: int32, shape (256,): the id of each byte, or -1.
+        merges: see `BpeVocabulary`.
+        ids: int32, output.
+        at: where to begin writing.
+        found: int64, at least as long as the word: memory that `merge_by_scanning` works in.
+    """
+    known = True
+    for i in range(begin, end):
+        ids[at + i - begin] = byte_ids[data[i]]
+        known &= byte_ids[data[i]] >= 0
+    if known:
+        end = at + merge_by_scanning(ids[at:], end - begin, merges, found)
+    return end if known else -1
+
+
+@inner
+def merge_word(
+    data: NDArray[np.uint8],
+    begin: int,
+    end: int,
+    units: NDArray[np.uint64],
+    node_ids: NDArray[np.int32],
+    merges: NDArray[np.int64],
+    from_bytes: bool,
+    prefix: NDArray[np.uint8],
+    suffix: NDArray[np.uint8],
+    fallback_ids: NDArray[np.int32],
+    unknown_id: int,
+    fuses_unknown: bool,
+    symbols: NDArray[np.int32],
+    links: NDArray[np.int32],
+    heap: NDArray[np.int64],
+    ids: NDArray[np.int32],
+    at: int,
+) -> int:
+    """Split a word into symbols and merge them, as the library does. Write the ids to ``ids[at:]`` and return where they end.
+
+    `symbols`, `links` and `heap` are memory to work in; see `merge_by_heap`. The other arguments are those of `tokenize_pre_tokens`.
+    """
+    count = 0
+    pending = False
+    i = begin
+    while i < end:
+        following = i + 1
+        while not from_bytes and following < end and (data[following] & 0xC0) == 0x80:
+            following += 1
+        before, after = prefix[: 0 if i == begin else len(prefix)], suffix[: len(suffix) if following == end else 0]
+        token = _symbol(data, i, following, units, node_ids, before, after)
+        if token >= 0:
+            if pending:
+                symbols[count] = unknown_id
+                count += 1
+                pending = False
+            symbols[count] = token
+            count += 1
+        elif _has_fallback_ids(data, i, following, fallback_ids):
+            # If an unknown character before this one is pending, its id is written later, as in the library.
+            for k in range(i, following):
+                symbols[count] = fallback_ids[data[k]]
+                count += 1
+        elif unknown_id >= 0:
+            if pending and not fuses_unknown:
+                symbols[count] = unknown_id
+                count += 1
+            pending = True
+        i = following
+    if pending:
+        symbols[count] = unknown_id
+        count += 1
+    if count <= FEW_SYMBOLS:
+        count = merge_by_scanning(symbols, count, merges, heap)
+    else:
+        count, _, _, _ = merge_by_heap(symbols, count, merges, links, heap)
+    for k in range(count):
+        ids[at + k] = symbols[k]
+    return at + count
+
+
+@inner
+def _symbol(
+    data: NDArray[np.uint8],
+    begin: int,
+    end: int,
+    units: NDArray[np.uint64],
+    node_ids: NDArray[np.int32],
+    prefix: NDArray[np.uint8],
+    suffix: NDArray[np.uint8],
+) -> int:
+    """Return the id of the symbol that is a prefix, the character ``data[begin:end]`` and a suffix; -1 if it is no token."""
+    node = descend(units, ROOT, prefix, 0, len(prefix))
+    if len(prefix) == 0 or node != ROOT:
+        node = descend(units, node, data, begin, end)
+    if len(suffix) > 0 and node != ROOT:
+        node = descend(units, node, suffix, 0, len(suffix))
+    return np.int64(node_ids[node])
+
+
+@inner
+def _has_fallback_ids(data: NDArray[np.uint8], begin: int, end: int, fallback_ids: NDArray[np.int32]) -> bool:
+    """Return whether each byte of a character has a fallback id."""
+    for i in range(begin, end):
+        if fallback_ids[data[i]] < 0:
+            return False
+    return True
+
+
+@inner
+def merge_by_heap(
+    symbols: NDArray[np.int32], count: int, merges: NDArray[np.int64], links: NDArray[np.int32], heap: NDArray[np.int64]
+) -> tuple[int, int, int, int]:
+    """Merge ``symbols[:count]`` in place, with a heap of the pairs that have a merge.
+
+    An entry of the heap has the rank of a merge in the upper 32 bits, and the position of its left symbol in the lower 32 bits. So the smallest entry
+    is the next merge.
+
+    Args:
+        symbols: int32, the ids of the symbols.
+        count: the number of symbols.
+        merges: see `BpeVocabulary`.
+        links: int32, shape (count, 3) at least: memory to work in. `_NEXT`, `_PREVIOUS` and `_RANK` are its columns.
+        heap: int64, shape (HEAP_FACTOR * count,) at least: memory to work in.
+
+    Returns:
+        The number of symbols after merging, and the last merge, from which the tables of a vocabulary are built: its left id, its right id and its
+        rank, or three times `NO_RANK` if nothing was merged.
+    """
+    heap_size = 0
+    for i in range(count):
+        links[i, _NEXT] = i + 1
+        links[i, _PREVIOUS] = i - 1
+        heap_size = _push_merge(symbols, i, i + 1, count, merges, links, heap, heap_size)
+    left = right = rank = NO_RANK
+    while heap_size > 0:
+        top = heap[0]
+        heap_size -= 1
+        _sift_down(heap, heap_size, heap[heap_size])
+        i = top & 0xFFFFFFFF
+        # Skip an entry whose pair no longer exists. The library would still use it if the pair that is now at this place made the same token. This
+        # cannot happen: that pair has more bytes, because no token is empty, and ids are unique, so it makes another token.
+        if links[i, _RANK] != top >> 32:
+            continue
+        k = links[i, _NEXT]
+        left, right, rank = symbols[i], symbols[k], links[i, _RANK]
+        symbols[i] = find_merge(merges, left, right) & 0xFFFFFFFF
+        links[k, _RANK] = NO_RANK
+        after = links[k, _NEXT]
+        links[i, _NEXT] = after
+        if after < count:
+            links[after, _PREVIOUS] = i
+        heap_size = _push_merge(symbols, i, after, count, merges, links, heap, heap_size)
+        before = links[i, _PREVIOUS]
+        if before >= 0:
+            heap_size = _push_merge(symbols, before, i, count, merges, links, heap, heap_size)
+    kept = 0
+    i = 0
+    while i < count:
+        symbols[kept] = symbols[i]
+        kept += 1
+        i = links[i, _NEXT]
+    return kept, left, right, rank
+
+
+@inner
+def _push_merge(
+    symbols: NDArray[np.int32],
+    i: int,
+    k: int,
+    count: int,
+    merges: NDArray[np.int64],
+    links: NDArray[np.int32],
+    heap: NDArray[np.int64],
+    heap_size: int,
+) -> int:
+    """Write the rank of the pair of the symbols at `i` and `k`, its right neighbour, to `links`. If the pair has a merge, push it onto the heap.
+
+    Return the number of entries of the heap.
+    """
+    found = -1
+    if k < count:
+        found = find_merge(merges, symbols[i], symbols[k])
+    # If there is no merge, this is NO_RANK.
+    links[i, _RANK] = found >> 32
+    if found >= 0:
+        entry = (found >> 32) << 32 | i
+        hole = heap_size
+        while hole > 0 and heap[(hole - 1) >> 1] > entry:
+            heap[hole] = heap[(hole - 1) >> 1]
+            hole = (hole - 1) >> 1
+        heap[hole] = entry
+        heap_size += 1
+    return heap_size
+
+
+@inner
+def _sift_down(heap: NDArray[np.int64], heap_size: int, entry: int) -> None:
+    """Replace the top of a heap of `heap_size` entries by `entry`, and move it down to the right place."""
+    hole = 0
+    while 2 * hole + 1 < heap_size:
+        child = 2 * hole + 1
+        if child + 1 < heap_size and heap[child + 1] < heap[child]:
+            child += 1
+        if heap[child] >= entry:
+            break
+        heap[hole] = heap[child]
+        hole = child
+    heap[hole] = entry
+
+
+@inner
+def merge_by_scanning(symbols: NDArray[np.int32], count: int, merges: NDArray[np.int64], found: NDArray[np.int64]) -> int:
+    """Merge ``symbols[:count]`` in place, and return the number of symbols after merging.
+
+    For each merge, all pairs are scanned, with vector instructions. For a word of 40 symbols this takes half the time of `merge_by_heap`, but the
+    time grows with the square of the number of symbols.
+
+    Args:
+        symbols: int32, the ids of the symbols.
+        count: the number of symbols.
+        merges: see `BpeVocabulary`.
+        found: int64, shape (count,) at least: memory to work in. It holds the merge of each symbol and the next one, as `find_merge` returns it.
+    """
+    for i in range(count - 1):
+        found[i] = _merge_at(symbols, i, merges)
+    while count > 1:
+        best = np.int64(_NO_MERGE)
+        for i in range(count - 1):
+            best = min(best, found[i])
+        if best == _NO_MERGE:
+            break
+        # Equal numbers are the same merge, so take the leftmost one.
+        i = 0
+        while found[i] != best:
+            i += 1
+        symbols[i] = best & 0xFFFFFFFF
+        count -= 1
+        for k in range(i + 1, count):
+            symbols[k] = symbols[k + 1]
+        for k in range(i + 1, count - 1):
+            found[k] = found[k + 1]
+        if i > 0:
+            found[i - 1] = _merge_at(symbols, i - 1, merges)
+        if i + 1 < count:
+            found[i] = _merge_at(symbols, i, merges)
+    return count
+
+
+@inner
+def _merge_at(symbols: NDArray[np.int32], i: int, merges: NDArray[np.int64]) -> int:
+    """Return the merge of the symbols at ``i`` and ``i + 1``, as `find_merge` does, but `_NO_MERGE` if there is none."""
+    found = find_merge(merges, symbols[i], symbols[i + 1])
+    return found if found >= 0 else np.int64(_NO_MERGE)

@@ -1,0 +1,1 @@
+"""Read `tokenizer.json`."""

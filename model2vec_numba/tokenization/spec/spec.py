@@ -1,0 +1,194 @@
+"""A parsed `tokenizer.json`: its components, its vocabulary, and the properties that a model needs whichever core tokenises.
+
+"The library" is the Hugging Face `tokenizers` library.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from model2vec_numba.errors import ModelFormatError
+from model2vec_numba.tokenization.components import is_library_error
+from model2vec_numba.tokenization.spec.vocabulary import (
+    agrees_with_library,
+    read_merges,
+    read_unigram_scores,
+    read_unigram_vocabulary,
+    read_vocabulary,
+)
+
+__all__ = ["TokenizerSpec", "parse_tokenizer"]
+
+
+@dataclass(frozen=True, eq=False)
+class TokenizerSpec:
+    """A parsed `tokenizer.json`.
+
+    Attributes:
+        text: the text of the file.
+        source: the name of the file in error messages.
+    """
+
+    text: str
+    source: str
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The parsed JSON object. Its `truncation` and `padding` are ignored.
+
+        Raises:
+            ModelFormatError: the text is not JSON, or not a tokenizer.
+        """
+        return self._parsed[0]
+
+    @cached_property
+    def _parsed(self) -> tuple[dict[str, Any], list[str]]:
+        """`config`, and the text of each number that is not an integer, in order."""
+        literals: list[str] = []
+
+        def parse_float(literal: str) -> float:
+            literals.append(literal)
+            return float(literal)
+
+        try:
+            config = json.loads(self.text, parse_float=parse_float)
+        except (ValueError, RecursionError) as error:
+            raise ModelFormatError(f"{self.source}: not JSON: {error}") from error
+        if not isinstance(config, dict) or not isinstance(config.get("model"), dict):
+            raise ModelFormatError(f"{self.source}: not a tokenizer: expected a JSON object with an object 'model'")
+        return config, literals
+
+    def forget(self) -> None:
+        """Free the parsed data, which takes ten times as much memory as the text. It is parsed again if it is needed later."""
+        # These are small and are needed often, so they are kept.
+        _ = self.size, self.median_token_length, self.unk_token_id
+        for name in ("_parsed", "vocabulary", "plain_vocabulary", "mapped_vocabulary", "merges", "unigram_scores"):
+            self.__dict__.pop(name, None)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The library's tokeniser is not pickled: it would be pickled as the JSON that it writes, which is not always the JSON that it read.
+        return parse_tokenizer, (self.text, self.source)
+
+    @cached_property
+    def library(self) -> Tokenizer:
+        """The tokeniser of the `tokenizers` library for this file, made by `make_library` at the first use."""
+        return self.make_library()
+
+    def make_library(self) -> Tokenizer:
+        """Return a new tokeniser of the `tokenizers` library for this file, with truncation and padding off.
+
+        Raises:
+            ModelFormatError: the library refuses the file.
+        """
+        try:
+            tokenizer = Tokenizer.from_str(self.text)
+        except BaseException as error:
+            if is_library_error(error):
+                raise ModelFormatError(f"{self.source}: not a tokenizer that the tokenizers library can read: {error}") from error
+            raise
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return tokenizer
+
+    @cached_property
+    def vocabulary(self) -> dict[str, int]:
+        """The id that the library gives each token, added tokens included."""
+        plain = self.plain_vocabulary
+        return self.library.get_vocab(with_added_tokens=True) if plain is None else plain
+
+    @cached_property
+    def plain_vocabulary(self) -> dict[str, int] | None:
+        """The id that the file gives each token. ``None`` if the library may give tokens other ids; see `agrees_with_library`.
+
+        Making the library's tokeniser takes four times as long as parsing the file. So it is made only where it is needed.
+        """
+        model = self.config["model"]
+        vocabulary = read_unigram_vocabulary(model) if model.get("type") == "Unigram" else self.mapped_vocabulary[0]
+        if not vocabulary or not agrees_with_library(self.config, self.text, vocabulary):
+            return None
+        return None if model["type"] == "BPE" and self.merges is None else vocabulary
+
+    @cached_property
+    def mapped_vocabulary(self) -> tuple[dict[str, int], NDArray[np.int32]]:
+        """The ids of the model's tokens as a dict and as an array. Both are empty if `vocab` is not an object; see `read_vocabulary`."""
+        return read_vocabulary(self.config["model"])
+
+    @cached_property
+    def merges(self) -> NDArray[np.int64] | None:
+        """The merges of BPE, int64 of shape (merges, 3). ``None`` if the library may read them differently; see `read_merges`."""
+        return read_merges(self.config["model"])
+
+    @cached_property
+    def unigram_scores(self) -> NDArray[np.float64] | None:
+        """The scores of Unigram's tokens as the library reads them, float64 of shape (tokens,), or ``None`` if they are not known."""
+        if self.plain_vocabulary is None or self.config["model"]["type"] != "Unigram":
+            return None
+        config, literals = self._parsed
+        return read_unigram_scores(config["model"], literals)
+
+    @property
+    def keeps_ids(self) -> bool:
+        """Whether the post-processor does not change the ids of a text if no special tokens are added."""
+        return _keeps_ids(self.config.get("post_processor"))
+
+    @cached_property
+    def tokens(self) -> tuple[str, ...]:
+        """The tokens in the order of their ids."""
+        tokens = tuple(sorted(self.vocabulary, key=self.vocabulary.__getitem__))
+        self.forget()
+        return tokens
+
+    @cached_property
+    def size(self) -> int:
+        """One more than the largest id."""
+        return max(self.vocabulary.values()) + 1
+
+    @cached_property
+    def median_token_length(self) -> int:
+        """The median length of the tokens, in code points, rounded down."""
+        return int(np.median(np.fromiter(map(len, self.vocabulary), np.int64, len(self.vocabulary))))
+
+    @cached_property
+    def unk_token_id(self) -> int | None:
+        """The unknown id, which is dropped: `model.unk_id` if the file has one (Unigram), else the id of `model.unk_token`, else ``None``."""
+        model = self.config["model"]
+        unk_id, unk_token = model.get("unk_id"), model.get("unk_token")
+        if isinstance(unk_id, int):
+            return unk_id
+        return self.vocabulary.get(unk_token) if isinstance(unk_token, str) else None
+
+
+def _keeps_ids(post_processor: Any) -> bool:
+    """Return `TokenizerSpec.keeps_ids` for the JSON of a post-processor."""
+    if post_processor is None:
+        return True
+    if not isinstance(post_processor, dict):
+        return False
+    if post_processor.get("type") == "Sequence":
+        processors = post_processor.get("processors")
+        return isinstance(processors, list) and all(map(_keeps_ids, processors))
+    if post_processor.get("type") == "TemplateProcessing":
+        # A template may also repeat the text, or leave it out.
+        template = post_processor.get("single")
+        texts = [item for item in template if "SpecialToken" not in item] if isinstance(template, list) else []
+        return len(texts) == 1 and texts[0].get("Sequence", {}).get("id") == "A"
+    return post_processor.get("type") in ("BertProcessing", "RobertaProcessing", "ByteLevel")
+
+
+def parse_tokenizer(text: str, source: str) -> TokenizerSpec:
+    """Parse the text of a `tokenizer.json`. `source` is its name in error messages.
+
+    Raises:
+        ModelFormatError: the text is not JSON, not a tokenizer, or has no tokens.
+    """
+    spec = TokenizerSpec(text, source)
+    if not spec.vocabulary:
+        raise ModelFormatError(f"{source}: the tokenizer has no tokens")
+    return spec
