@@ -2,7 +2,7 @@
 # /// script
 # dependencies = ["nox[uv]>=2025.10.14"]
 # ///
-"""The project's chores. ``nox`` runs those that every change must pass, ``nox -l`` lists all, ``nox -s NAME`` runs one."""
+"""The project's checks and reports. ``nox`` runs the checks for every change, ``nox -l`` lists all sessions, ``nox -s NAME`` runs one."""
 
 from __future__ import annotations
 
@@ -16,100 +16,105 @@ import nox
 
 nox.needs_version = ">=2025.10.14"
 nox.options.default_venv_backend = "uv|virtualenv"
-# The tests run on every Python that is here; one that is not is neither downloaded nor an error.
+# The tests run on each of `PYTHONS` that is installed. A missing one is not downloaded, and it is not an error.
 nox.options.error_on_missing_interpreters = False
 nox.options.download_python = "never"
 
-# uv would trust its own certificates alone; like pip it shall trust the machine's, for the sake of proxies.
+# By default uv trusts only its own certificates. Like pip it must trust the machine's, which may have a proxy.
 os.environ.setdefault("UV_SYSTEM_CERTS", "1")
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = ["3.10", "3.11", "3.12", "3.13", "3.14"]
 
-# pyenv puts only the selected versions' programs in reach; all that it has installed are wanted.
+# pyenv puts only the selected versions on the path. All installed versions are wanted.
 _PYENV = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
 os.environ["PATH"] = os.pathsep.join([*map(str, sorted(_PYENV.glob("versions/3.*/bin"))), os.environ["PATH"]])
 
+# Two processes that run the tests. More gain little, because some tests start processes and threads of their own.
+WORKERS = ("-n", "2")
+
 
 def install(session: nox.Session, group: str, *options: str, extras: str = "cli") -> None:
-    """Install the package, with extras, and a dependency group."""
+    """Install the package with extras, and a dependency group."""
     session.install(f"-e.[{extras}]", *nox.project.dependency_groups(PROJECT, group), *options)
 
 
-def numba_cache(session: nox.Session) -> dict[str, str]:
-    """An environment with an empty cache of compiled code, of the session's own: what it finds does not depend on what ran before."""
+def kernel_cache(session: nox.Session) -> dict[str, str]:
+    """Return an environment with a cache of compiled code that all sessions share, or the one that is set.
+
+    Code of another Python, numba or source is kept under other names or replaced, so sharing is safe. It saves a minute a session.
+    """
+    return {"NUMBA_CACHE_DIR": os.environ.get("NUMBA_CACHE_DIR") or str(Path(session.cache_dir).resolve() / "numba-cache")}
+
+
+def empty_cache(session: nox.Session) -> dict[str, str]:
+    """Return an environment with an empty cache of compiled code."""
     folder = Path(session.create_tmp()).resolve() / "numba-cache"
     shutil.rmtree(folder, ignore_errors=True)
     return {"NUMBA_CACHE_DIR": str(folder)}
 
 
-def shared_cache(session: nox.Session) -> dict[str, str]:
-    """An environment with a cache of compiled code that sessions share which are not about compiling: it takes each of them a minute or two."""
-    return {"NUMBA_CACHE_DIR": str(Path(session.cache_dir).resolve() / "numba-cache")}
-
-
-# What is the same on every Python, and takes long, is left to the run that README's command is.
-QUICK = ("-m", "not exhaustive")
-
-
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """The test suite on one Python, less the exhaustive tests; options follow ``--``, and then it is the whole suite."""
+    """Run the tests on one Python, without the exhaustive ones. Arguments after ``--`` go to pytest."""
     install(session, "test")
-    session.run("pytest", *(session.posargs or QUICK), env=numba_cache(session))
+    session.run("pytest", *(session.posargs or WORKERS), env=kernel_cache(session))
+
+
+@nox.session
+def exhaustive(session: nox.Session) -> None:
+    """Run the tests that take long and have the same result on every Python."""
+    install(session, "test", extras="cli,quantization")
+    session.run("pytest", *WORKERS, "-m", "exhaustive", *session.posargs, env=kernel_cache(session))
 
 
 @nox.session
 def boundscheck(session: nox.Session) -> None:
-    """What `tests` runs, with the bounds of every array access in compiled code checked."""
+    """Run the tests of kernels with checks of all array bounds in compiled code. All kernels are compiled again for this."""
     install(session, "test")
-    session.run("pytest", *(session.posargs or QUICK), env={**numba_cache(session), "NUMBA_BOUNDSCHECK": "1"})
+    files = ("tests/text", "tests/pooling", "tests/tokenization", "tests/test_encode.py", "tests/test_long_texts.py")
+    arguments = session.posargs or (*WORKERS, "--compile-all", *(file for file in files if Path(file).exists()))
+    session.run("pytest", *arguments, env={**kernel_cache(session), "NUMBA_BOUNDSCHECK": "1"})
 
 
 @nox.session(python=PYTHONS[0])
 def minimums(session: nox.Session) -> None:
-    """What `tests` runs, with the oldest versions of what the package depends on that it admits."""
+    """Run the tests with the oldest supported Python and the oldest supported version of each dependency."""
     if session.venv_backend != "uv":
         session.skip("only uv can choose the oldest versions")
     install(session, "test", "--resolution=lowest-direct")
-    session.run("pytest", *(session.posargs or QUICK), env=numba_cache(session))
+    session.run("pytest", *(session.posargs or WORKERS), env=kernel_cache(session))
 
 
 @nox.session
 def integrations(session: nox.Session) -> None:
-    """Arrow, pandas, Polars, DuckDB and scikit-learn: the tests of what works with the real libraries."""
+    """Run the tests of columns, tables and quantisation with pandas, Polars, DuckDB and scikit-learn installed."""
     install(session, "test", extras="arrow,cli,duckdb,pandas,polars,quantization,scikit-learn")
-    files = (
-        "tests/test_arrow.py",
-        "tests/test_integrations.py",
-        "tests/test_parquet.py",
-        "tests/test_readme.py",
-        "tests/test_tables.py",
-        "tests/test_workshop.py",
-    )
-    session.run("pytest", *(session.posargs or files), env=shared_cache(session))
+    files = ("tests/text/test_columns.py", "tests/tables", "tests/integrations", "tests/quantization", "tests/test_readme.py")
+    session.run("pytest", *(session.posargs or files), env=kernel_cache(session))
 
 
-@nox.session
+@nox.session(default=False)
 def peers(session: nox.Session) -> None:
-    """Models that go to sentence-transformers and come from there, with the library, which brings PyTorch."""
+    """Exchange models with sentence-transformers, which installs PyTorch."""
     install(session, "test", extras="cli,quantization")
     session.install("sentence-transformers>=6.2")
-    session.run("pytest", *(session.posargs or ("tests/test_sentence_transformers.py",)), env=shared_cache(session))
+    files = ("tests/integrations/test_sentence_transformers.py",)
+    session.run("pytest", *(session.posargs or files), env=kernel_cache(session))
 
 
-@nox.session
+@nox.session(default=False)
 def engines(session: nox.Session) -> None:
-    """Dask, Ray Data and Spark (which needs Java): the tests and examples on clusters of several processes."""
+    """Run the tests and examples of Dask, Ray Data and Spark on clusters of several processes. Spark needs Java."""
     install(session, "test", extras="cli,dask,ray,spark")
-    # nox's folder for temporary files is in the virtual environment, where Ray's workers refuse to start, and their driver waits for ever.
-    environment = {**shared_cache(session), "RAY_TMPDIR": tempfile.gettempdir()}
-    session.run("pytest", *(session.posargs or ("tests/test_engines.py",)), env=environment)
+    # Ray's workers refuse to start in a folder of the virtual environment, which nox's temporary folder is in. Their driver would wait for ever.
+    environment = {**kernel_cache(session), "RAY_TMPDIR": tempfile.gettempdir()}
+    session.run("pytest", *(session.posargs or ("tests/integrations/test_engines.py",)), env=environment)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style, common mistakes, and the layout of the project."""
+    """Check the style, common mistakes and the layout of the project."""
     session.install(*nox.project.dependency_groups(PROJECT, "lint"))
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
@@ -118,56 +123,62 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """mypy, strict."""
+    """Check the types with mypy in strict mode."""
     install(session, "types")
     session.run("mypy")
 
 
 @nox.session(default=False)
 def fuzz(session: nox.Session) -> None:
-    """The compiled tokenisers against the library on a million random texts each and more; options follow ``--``.
+    """Compare the compiled tokenisers with the library on a million random texts or more, and load files that are broken at random.
 
-    The first of them may be the name of one of the programs, such as `fuzz_pipeline.py`; else all run.
+    The first argument after ``--`` may be the name of a program, such as ``fuzz_tokenizers.py``. The other arguments go to the programs.
     """
     install(session, "test")
-    programs = ["fuzz_wordpiece.py", "fuzz_pipeline.py", "fuzz_bpe.py"]
-    chosen, options = (
-        (session.posargs[:1], session.posargs[1:]) if session.posargs[:1] in ([name] for name in programs) else (programs, session.posargs)
-    )
-    for program in chosen:
-        session.run("python", f"tests/{program}", *options, env=numba_cache(session))
+    programs = sorted(path.name for path in Path("tests").rglob("fuzz_*.py"))
+    arguments = list(session.posargs)
+    if arguments and arguments[0] in programs:
+        programs = [arguments.pop(0)]
+    else:
+        options = (*WORKERS, "--hypothesis-profile=fuzz", "-k", "fuzz")
+        session.run("pytest", *options, "tests/test_errors.py", env=kernel_cache(session))
+    for path in sorted(path for path in Path("tests").rglob("fuzz_*.py") if path.name in programs):
+        session.run("python", str(path), *arguments, env=kernel_cache(session))
 
 
 @nox.session(default=False)
 def stress(session: nox.Session) -> None:
-    """Threads and processes for half an hour or more: ``--seconds N`` each threading layer, ``--rounds N`` starts on an empty cache."""
+    """Run many threads and processes for half an hour or more.
+
+    ``--seconds N`` says how long each threading layer is used, ``--rounds N`` how often processes start together with an empty cache.
+    """
     install(session, "test")
     session.install("joblib", "tbb")
     # One test with all its rounds takes half an hour.
-    options = ["--stress", "--seconds=60", "--rounds=50", "--override-ini=faulthandler_timeout=7200", *session.posargs]
-    # Without the path numba does not find the TBB that pip has installed.
-    environment = {**numba_cache(session), "LD_LIBRARY_PATH": str(Path(session.virtualenv.location) / "lib")}
+    options = ["-m", "", "--seconds=60", "--rounds=50", "--override-ini=faulthandler_timeout=7200", *session.posargs]
+    # numba finds the TBB that pip has installed only on this path.
+    environment = {**empty_cache(session), "LD_LIBRARY_PATH": str(Path(session.virtualenv.location) / "lib")}
     session.run("pytest", "tests/test_concurrency.py", "tests/test_warmup.py", *options, env=environment)
 
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """The benchmarks; what follows ``--`` goes to pytest, files of theirs among it."""
+    """Run the benchmarks. Arguments after ``--`` go to pytest. They may name files of benchmarks."""
     install(session, "bench")
     named = any(argument.startswith("benchmarks") for argument in session.posargs)
-    session.run("pytest", *([] if named else ["benchmarks"]), *session.posargs, env=shared_cache(session))
+    session.run("pytest", *([] if named else ["benchmarks"]), *session.posargs, env=kernel_cache(session))
 
 
 @nox.session(default=False)
 def report(session: nox.Session) -> None:
-    """The whole report with all peers, those in Rust where Cargo is: pages and figures in ``docs``, and README's table. Half an hour."""
+    """Write the report with all peers: pages and figures in ``docs``, and README's table. It takes half an hour. Rust peers need Cargo."""
     install(session, "report", extras="cli,quantization")
-    session.run("python", "-m", "benchmarks.report", *(session.posargs or ("--readme",)), env=shared_cache(session))
+    session.run("python", "-m", "benchmarks.report", *(session.posargs or ("--readme",)), env=kernel_cache(session))
 
 
 @nox.session(default=False)
 def build(session: nox.Session) -> None:
-    """Build the wheel and the source archive into ``dist``, and use the wheel."""
+    """Build the wheel and the source archive into ``dist``, and encode a text with the wheel."""
     session.install("build")
     shutil.rmtree("dist", ignore_errors=True)
     session.run("python", "-m", "build")
@@ -177,9 +188,9 @@ def build(session: nox.Session) -> None:
         if path.is_file() and "__pycache__" not in path.parts and path.as_posix() not in names:
             session.error(f"{path} is not in {wheel.name}")
     session.install(f"{wheel}[cli]")
-    # Away from the checkout, so that it is the installed package that answers.
+    # In another folder, so that Python imports the installed package and not the checkout.
     with session.chdir(session.create_tmp()):
-        session.run("model2vec-numba", "encode-single", "It is cold today.", env=numba_cache(session), silent=True)
+        session.run("model2vec-numba", "encode-single", "It is cold today.", env=empty_cache(session), silent=True)
 
 
 if __name__ == "__main__":

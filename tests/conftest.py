@@ -1,10 +1,13 @@
-"""Fixtures that the tests share; what takes time to make is made once a session."""
+"""Fixtures that the tests share, and the compilation of all kernels before a run with several workers."""
 
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,32 +17,58 @@ from tokenizers import Tokenizer
 
 from model2vec_numba import StaticModel
 
-# Compiling a kernel on its first call takes seconds; the same examples every time, so that a failure can be seen again.
-settings.register_profile("default", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+# The first call of a kernel compiles it, which takes seconds. Every run uses the same examples, so that a failure can be seen again.
+_SLOW = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]}
+settings.register_profile("default", derandomize=True, max_examples=60, **_SLOW)  # type: ignore[arg-type]
+# `nox -s fuzz` uses other examples each time.
+settings.register_profile("fuzz", max_examples=20_000, **_SLOW)  # type: ignore[arg-type]
 settings.load_profile("default")
 
-# A shell's background jobs inherit that Ctrl-C is ignored, and so would the processes that tests start and send it to.
+# The background jobs of a shell ignore Ctrl-C. The processes that the tests start, and send Ctrl-C to, would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("model2vec-numba")
-    group.addoption("--stress", action="store_true", help="also run the tests that take minutes")
-    group.addoption("--seconds", type=float, default=2, metavar="N", help="how long threads encode at once, in the tests of concurrency")
-    group.addoption("--rounds", type=int, default=1, metavar="N", help="how often processes start together, in the tests of concurrency")
+    group.addoption("--compile-all", action="store_true", help="compile all kernels first, also in a run of named tests")
+    group.addoption("--seconds", type=float, default=0.5, metavar="N", help="in the tests of concurrency: the seconds that threads encode")
+    group.addoption("--rounds", type=int, default=1, metavar="N", help="in the tests of concurrency: the number of times that processes start")
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.getoption("stress"):
-        for item in items:
-            if item.get_closest_marker("stress"):
-                item.add_marker(pytest.mark.skip(reason="takes minutes: --stress runs it"))
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Compile all kernels before a run of all tests with several workers, so that no two workers compile the same kernel.
+
+    A run without pytest-xdist, or of named tests, compiles only what its tests need.
+    """
+    config = session.config
+    has_workers = getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput")
+    names_tests = config.args_source == pytest.Config.ArgsSource.ARGS and not config.option.compile_all
+    if has_workers and not names_tests and not config.option.collectonly:
+        compile_kernels()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each worker consecutive tests, which share fixtures. A worker that has finished takes tests from another one."""
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log)
+
+
+def compile_kernels() -> None:
+    """Fill the cache of compiled code with two processes, which share the kernels."""
+    script = Path(__file__).with_name("compile_kernels.py")
+    processes = [subprocess.Popen([sys.executable, script, part], stderr=subprocess.PIPE, text=True) for part in ("pooling", "tokenization")]
+    for process in processes:
+        _, err = process.communicate()
+        if process.returncode:
+            raise pytest.UsageError(f"{script.name} ended with exit code {process.returncode}: {err}")
 
 
 @pytest.fixture(scope="session")
 def tokenizers() -> dict[str, Tokenizer]:
-    """A trained tokenizer of each kind. Not to be changed."""
+    """A trained tokenizer of each of `KINDS`. Tests must not change them."""
     lines = corpus()
     return {kind: train_tokenizer(kind, lines) for kind in KINDS}
 
@@ -52,7 +81,7 @@ def texts() -> list[str]:
 
 @pytest.fixture(scope="session")
 def default_model() -> StaticModel:
-    """The bundled model. Not to be changed."""
+    """The bundled model. Tests must not change it."""
     return StaticModel.from_pretrained()
 
 
@@ -65,13 +94,13 @@ def tiny() -> ModelBytes:
 
 @pytest.fixture
 def tiny_folder(tmp_path: Path, tiny: ModelBytes) -> Path:
-    """A folder with the tiny model in it."""
+    """A folder with the tiny model."""
     return write_model(tmp_path / "tiny", tiny)
 
 
 @pytest.fixture(scope="session")
 def make_model(tokenizers: dict[str, Tokenizer]) -> Callable[..., StaticModel]:
-    """Make a model with random tensors: `make_model(kind, dim, dtype, weights=False, mapping=False, **arguments of StaticModel)`."""
+    """A function that makes a model with random tensors: `make_model(kind, dim, dtype, weights=False, mapping=False, **settings)`."""
 
     def make(
         kind: str = "wordpiece-uncased",
@@ -93,7 +122,7 @@ def make_model(tokenizers: dict[str, Tokenizer]) -> Callable[..., StaticModel]:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of models, fixtures and texts beside the checkout; tests that need it skip where there is none."""
+    """The folder of models, recorded vectors and texts next to the checkout. Tests that need it are skipped if there is none."""
     folder = Path(__file__).parents[2] / "shared"
     if not (folder / "models").is_dir():
         pytest.skip("no ../shared here")

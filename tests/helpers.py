@@ -1,4 +1,4 @@
-"""What the tests make their models of: text that any Python has, tokenizers trained on it, random matrices, files in every layout."""
+"""Helpers that make small models for the tests: texts that every Python has, trained tokenizers, random tensors and files in every layout."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import save as safetensors_bytes
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
-from model2vec_numba.text import Portion, TextBatch, flatten
+from model2vec_numba.batches import LazyBatch, TextBatch, read_only
+from model2vec_numba.text.strings import flatten
 
 __all__ = [
     "DTYPES",
@@ -24,8 +25,9 @@ __all__ = [
     "KINDS",
     "LAYOUTS",
     "ModelBytes",
-    "batches",
     "corpus",
+    "flatten_tightly",
+    "make_batches",
     "model_bytes",
     "new_tokenizer",
     "random_matrix",
@@ -39,7 +41,7 @@ __all__ = [
 KINDS = ("wordpiece-uncased", "wordpiece-cased", "unigram", "byte-bpe", "wordlevel")
 DTYPES = ("float32", "float16", "bfloat16", "float64", "int8")
 
-# Languages that the tokenizers are trained on, and ones that they meet unprepared, so that there are unknown tokens.
+# The tokenizers are trained on the first languages and not on the others. So there are unknown tokens.
 _TRAINED = ("de", "fr", "ru", "el", "he", "ar", "hi", "ja", "zh", "ko", "th", "vi", "tr", "cs")
 _FOREIGN = ("ka", "am", "ta", "bn", "hy", "my")
 
@@ -63,37 +65,37 @@ EDGE_TEXTS = (
 )
 
 
-def batches(portions: Iterable[Portion]) -> list[TextBatch]:
-    """The batches that portions make, each as large as it was said to be."""
+def make_batches(string_batches: Iterable[LazyBatch]) -> list[TextBatch]:
+    """Make the batches, and check that each has the announced number of texts and at most the announced number of bytes."""
     made = []
-    for portion in portions:
-        made.append(portion.flatten())
-        assert len(made[-1]) == len(portion)
-        assert made[-1].offsets[-1] <= portion.size
+    for batch in string_batches:
+        made.append(batch.make())
+        assert len(made[-1]) == len(batch)
+        assert made[-1].offsets[-1] <= batch.max_bytes
     return made
 
 
 def flatten_tightly(texts: Iterable[str]) -> TextBatch:
-    """The texts in memory that ends where they do, as Arrow columns may have it: that of `flatten` has a margin."""
+    """Return a batch whose memory ends with the last text, as in Arrow columns. A batch of `flatten` has more bytes after it."""
     batch = flatten(texts)
-    return TextBatch(batch.data[: batch.offsets[-1]].copy(), batch.offsets)
+    return TextBatch(read_only(batch.data[: batch.offsets[-1]].copy()), batch.offsets)
 
 
 def _names(language: str) -> list[str]:
-    """A dozen lines of the names of countries, languages and so on in a language."""
+    """Return lines with the names of countries, languages, scripts and currencies in a language, twelve names a line."""
     locale = Locale.parse(language)
     names = [*locale.territories.values(), *locale.languages.values(), *locale.scripts.values(), *locale.currencies.values()]
     return [" ".join(names[first : first + 12]) for first in range(0, len(names), 12)]
 
 
 def corpus() -> list[str]:
-    """Lines to train tokenizers on: English prose about Python, and names in many scripts."""
+    """Return lines to train tokenizers on: English prose about Python, and names in many scripts."""
     english = [" ".join(paragraph.split()) for topic in sorted(topics) for paragraph in topics[topic].split("\n\n")]
     return [line for line in english if line][:2500] + [line for language in _TRAINED for line in _names(language)]
 
 
 def sample_texts(count: int) -> list[str]:
-    """Edge cases and, drawn at random with a fixed seed, texts of 1 to some 3,000 tokens of the corpus and of languages that are not in it."""
+    """Return edge cases and random texts of 1 to about 3,000 tokens. They hold the corpus and languages that are not in it. The seed is fixed."""
     draw = random.Random(20240229)
     lines = corpus() + [line for language in _FOREIGN for line in _names(language)]
     texts = [*EDGE_TEXTS, *(" ".join(draw.choices(lines, k=30)) for _ in range(3))]
@@ -105,7 +107,7 @@ def sample_texts(count: int) -> list[str]:
 
 
 def train_tokenizer(kind: str, lines: list[str]) -> Tokenizer:
-    """A tokenizer of one of `KINDS`, trained on `lines`; like the files of recent model2vec it has truncation, padding and special tokens on."""
+    """Train a tokenizer of one of `KINDS`. Truncation, padding and special tokens are on, as in the files of recent versions of model2vec."""
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     if kind.startswith("wordpiece"):
         tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
@@ -117,7 +119,10 @@ def train_tokenizer(kind: str, lines: list[str]) -> Tokenizer:
         tokenizer = Tokenizer(models.Unigram())
         tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace("  ", " ")])
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
-        trainer = trainers.UnigramTrainer(vocab_size=3000, unk_token="<unk>", special_tokens=special, show_progress=False)
+        # With all lines and the default number of iterations training takes 8 seconds, else 1.
+        lines = lines[::3]
+        quick = {"n_sub_iterations": 1, "shrinking_factor": 0.5}
+        trainer = trainers.UnigramTrainer(vocab_size=3000, unk_token="<unk>", special_tokens=special, show_progress=False, **quick)
     elif kind == "byte-bpe":
         special = ["<s>", "<pad>", "</s>", "<|endoftext|>"]
         tokenizer = Tokenizer(models.BPE())
@@ -131,7 +136,7 @@ def train_tokenizer(kind: str, lines: list[str]) -> Tokenizer:
         trainer = trainers.WordLevelTrainer(vocab_size=3000, special_tokens=special, show_progress=False)
     tokenizer.train_from_iterator(lines, trainer)
     if kind == "unigram":
-        # As model2vec's distillation writes it: the unknown id is not that of <unk>.
+        # model2vec's distillation writes such files: the unknown id is not the id of <unk>.
         parts = json.loads(tokenizer.to_str())
         parts["model"]["unk_id"] = 3
         tokenizer = Tokenizer.from_str(json.dumps(parts))
@@ -145,16 +150,16 @@ def train_tokenizer(kind: str, lines: list[str]) -> Tokenizer:
 
 
 def new_tokenizer(*words: str) -> Tokenizer:
-    """A word-level tokenizer of ``[UNK]`` (id 0) and `words` (ids from 1), split at white space."""
+    """Return a word-level tokenizer that splits at white space. ``[UNK]`` has id 0, and `words` have the ids from 1."""
     tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(("[UNK]", *words))}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return tokenizer
 
 
 def random_matrix(rows: int, dim: int, dtype: str, seed: int = 7) -> NDArray[Any]:
-    """Random values in one of `DTYPES` (bfloat16 from `ml_dtypes`).
+    """Return random values in one of `DTYPES`, with `ml_dtypes.bfloat16` for bfloat16.
 
-    Their mean is not zero, as a real model's is not: where all of a text's rows cancelled out, rounding would be all that is left.
+    Their mean is not zero, as in real models. If the rows of a text cancelled out, the result would be nothing but rounding errors.
     """
     generator = np.random.default_rng([seed, rows, dim])
     if dtype == "int8":
@@ -163,7 +168,7 @@ def random_matrix(rows: int, dim: int, dtype: str, seed: int = 7) -> NDArray[Any
 
 
 def random_parts(size: int, dim: int, dtype: str, *, weights: bool, mapping: bool, seed: int = 7) -> dict[str, NDArray[Any]]:
-    """A model's tensors for a tokenizer of `size` tokens; with a mapping the matrix has a quarter of the rows."""
+    """Return the tensors of a model for a tokenizer of `size` tokens. With a mapping, the matrix has `size` / 4 rows."""
     generator = np.random.default_rng([seed, size, dim, 1])
     rows = max(1, size // 4) if mapping else size
     parts = {"embeddings": random_matrix(rows, dim, dtype, seed)}
@@ -175,7 +180,7 @@ def random_parts(size: int, dim: int, dtype: str, *, weights: bool, mapping: boo
 
 
 class ModelBytes(NamedTuple):
-    """The contents of a model's three files, as `StaticModel.from_bytes` takes them."""
+    """The contents of a model's three files, in the order of the arguments of `StaticModel.from_bytes`."""
 
     tokenizer: bytes
     model: bytes
@@ -183,11 +188,11 @@ class ModelBytes(NamedTuple):
 
 
 def model_bytes(tokenizer: Tokenizer, tensors: Mapping[str, NDArray[Any]], config: Any = None) -> ModelBytes:
-    """The contents of a model's three files."""
+    """Return the contents of a model's three files."""
     return ModelBytes(tokenizer.to_str().encode(), safetensors_bytes(dict(tensors)), json.dumps(config or {}).encode())
 
 
-# Where each of SPEC.md's layouts has its files, relative to the folder that the model is loaded from.
+# The paths of the files in each layout that the package reads, relative to the folder that the model is loaded from.
 LAYOUTS = {
     1: ("config.json", "tokenizer.json", "model.safetensors", "modules.json"),
     2: ("config_sentence_transformers.json", "tokenizer.json", "model.safetensors", "modules.json"),
@@ -197,7 +202,7 @@ LAYOUTS = {
 
 
 def write_model(folder: Path, contents: ModelBytes, layout: int = 1, modules: Any = None) -> Path:
-    """Write a model's files so that `folder` can be loaded as the given layout, and return `folder`."""
+    """Write a model's files in one of `LAYOUTS` so that `folder` can be loaded, and return `folder`."""
     config_name, tokenizer_name, tensors_name, modules_name = LAYOUTS[layout]
     files = {config_name: contents.config, tokenizer_name: contents.tokenizer, tensors_name: contents.model}
     if modules is not None:
@@ -210,6 +215,6 @@ def write_model(folder: Path, contents: ModelBytes, layout: int = 1, modules: An
 
 
 def raw_safetensors(header: Any, body: bytes, *, padding: int = 0) -> bytes:
-    """A safetensors file of any header, good or bad: an object to be written as JSON, or the header's bytes."""
+    """Return a safetensors file with any header, good or bad: the bytes of the header, or an object that is written as JSON."""
     text = (header if isinstance(header, bytes) else json.dumps(header).encode()) + b" " * padding
     return len(text).to_bytes(8, "little") + text + body

@@ -1,4 +1,4 @@
-"""A Hugging Face Hub in small: the routes that `huggingface_hub` uses to download and upload a model, served from memory on this machine."""
+"""A small Hugging Face Hub on this machine: the routes that `huggingface_hub` uses to download and upload a model."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 __all__ = ["HubServer", "Repository"]
 
-_PAGE = 3  # entries of a listing to a page; the real Hub has 1000
+_PAGE = 3  # entries on a page of a listing; the real Hub has 1000
 
 
 def commit_of(name: str) -> str:
-    """The commit hash of a version that a test calls `name`."""
+    """Return the commit hash of the version `name`."""
     return hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest()
 
 
 @dataclass
 class Repository:
-    """A repository: branches and tags to commits, commits to files."""
+    """A repository: the commits of branches and tags, and the files of commits."""
 
     refs: dict[str, str] = field(default_factory=dict)
     commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
-    token: str | None = None  # who does not send it is told that there is no such repository
+    token: str | None = None  # without it the server says that there is no such repository
     private: bool = False
 
     def commit(self, name: str, files: dict[str, bytes], *refs: str) -> str:
-        """Add a version, the newest of `refs` (the main branch if none is given), and return its hash."""
+        """Add a version as the newest of the branches and tags `refs` (default: the main branch), and return its hash."""
         commit = commit_of(name)
         self.commits[commit] = files
         self.refs |= dict.fromkeys(refs or ("main",), commit)
@@ -41,7 +41,7 @@ class Repository:
 
 @dataclass
 class Request:
-    """A request as it came in."""
+    """A request that the server received."""
 
     method: str
     path: str
@@ -49,13 +49,13 @@ class Request:
 
 
 class HubServer:
-    """The server: a context manager that listens while it is entered.
+    """The server. It is a context manager and listens inside its ``with`` block.
 
     Attributes:
-        url: what clients take for the Hub.
-        content_url: where the contents of large files come from: the same, by another name, as clients see a host for them only.
-        repositories: by name.
-        requests: the requests about models so far, which a test may clear.
+        url: the address that clients use for the Hub.
+        content_url: the address of the contents of large files. It is the same server by another name, as if on another host.
+        repositories: the repositories by name.
+        requests: the requests about models so far. A test may clear the list.
     """
 
     def __init__(self) -> None:
@@ -79,12 +79,12 @@ class HubServer:
         self.stop()
 
     def stop(self) -> None:
-        """Stop listening: from now on connections are refused."""
+        """Stop listening. From now on connections are refused."""
         self._server.shutdown()
         self._server.server_close()
 
     def fetched(self) -> set[str]:
-        """The files whose contents were asked for."""
+        """Return the files whose contents were requested."""
         paths = [re.search("/(?:resolve/[^/]+|content/.+/[0-9a-f]{40})/(.*)", request.path) for request in self.requests if request.method == "GET"]
         return {unquote(path[1]) for path in paths if path}
 
@@ -117,12 +117,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(404, "NotFound", f"no route {self.path}")
 
     def log_message(self, format: str, *arguments: object) -> None:
-        """Nothing: the requests are kept instead."""
+        """Print nothing. The requests are recorded instead."""
 
     def _answer(self) -> None:
         url = urlsplit(self.path)
         token = (self.headers.get("Authorization") or "").removeprefix("Bearer ") or None
-        if url.path == "/api/agent-harnesses":  # a question of the client's own, not about a model
+        if url.path == "/api/agent-harnesses":  # the client asks this for itself and not about a model
             self._send(404, b"")
             return
         self.server_hub.requests.append(Request(self.command, self.path, token))
@@ -148,7 +148,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send_json({"url": f"{self.server_hub.url}/{name}"})
 
     def _preupload(self, wanted: dict[str, Any]) -> None:
-        # Every file may come with the commit itself, be it large or not.
+        # Every file may be part of the commit, also a large one.
         self._send_json({"files": [{"path": file["path"], "uploadMode": "regular", "shouldIgnore": False} for file in wanted["files"]]})
 
     def _commit(self, name: str, files: dict[str, bytes], body: bytes) -> None:
@@ -160,7 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send_json({"success": True, "commitOid": commit, "commitUrl": url, "hookOutput": ""})
 
     def _find(self, name: str, revision: str, token: str | None) -> tuple[str, dict[str, bytes]] | None:
-        """The commit and its files, or None when it has been refused."""
+        """Return the commit and its files, or ``None`` after the request has been refused."""
         repository = self.server_hub.repositories.get(name)
         if repository is None or repository.token not in (None, token):
             self._refuse(401, "RepoNotFound", "Repository not found")
@@ -193,7 +193,7 @@ class _Handler(BaseHTTPRequestHandler):
         if content is None:
             self._refuse(404, "EntryNotFound", "Entry not found", {"X-Repo-Commit": commit})
         elif _is_large(path):
-            # Large files lie on another host, and what is here is a pointer to them.
+            # Large files are on another host, and this route redirects to it.
             headers = {"X-Repo-Commit": commit, "X-Linked-Size": str(len(content))}
             headers["X-Linked-ETag"] = f'"{hashlib.sha256(content).hexdigest()}"'
             self._send(302, b"", {**headers, "Location": f"{self.server_hub.content_url}/content/{name}/{commit}/{path}"})

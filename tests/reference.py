@@ -1,4 +1,4 @@
-"""The slow and obvious equivalent of the package: SPEC.md in a few lines of `tokenizers` and NumPy, summed in float64."""
+"""A slow and simple equivalent of the package: a few lines of `tokenizers` and NumPy, with sums in float64."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from tokenizers import Tokenizer
 
 __all__ = ["TOLERANCE", "Reference", "assert_close", "peer_model"]
 
-# SPEC.md's "How close": absolute, on normalised vectors.
+# The largest absolute error of a normalised vector.
 TOLERANCE = 2e-6
 
 
 class Reference:
-    """A model that computes what SPEC.md says, slowly.
+    """A model that computes vectors slowly.
 
     Args:
-        tokenizer: as it lies in `tokenizer.json`.
-        tensors: `embeddings`, and maybe `weights` and `mapping`.
+        tokenizer: the tokenizer of `tokenizer.json`.
+        tensors: `embeddings`, and optionally `weights` and `mapping`.
     """
 
     def __init__(self, tokenizer: Tokenizer, tensors: Mapping[str, NDArray[Any]]) -> None:
@@ -38,43 +38,43 @@ class Reference:
         self.median_token_length = int(np.median([len(token) for token in vocabulary]))
 
     def raw_ids(self, texts: Sequence[str], max_length: int | None) -> list[list[int]]:
-        """The ids of each text, cut in characters, unknown ones among them, before anything else."""
+        """Return the ids of each text, with unknown ids. The text is cut to a number of characters first."""
         end = None if max_length is None else max_length * self.median_token_length
         return [encoding.ids for encoding in self.tokenizer.encode_batch([text[:end] for text in texts], add_special_tokens=False)]
 
     def ids(self, texts: Sequence[str], max_length: int | None) -> list[list[int]]:
-        """The ids of each text: unknown ones dropped, then cut."""
+        """Return the ids of each text: unknown ids are dropped, then the ids are cut."""
         return [[i for i in ids if i != self.unknown][:max_length] for ids in self.raw_ids(texts, max_length)]
 
     def peer_agrees(self, texts: Sequence[str], max_length: int | None) -> NDArray[np.bool_]:
-        """For which texts model2vec 0.10, which cuts before it drops unknown ids, has the same ids by its own rules."""
+        """Return for which texts model2vec 0.10 has the same ids, although it cuts the ids before it drops unknown ones."""
         cut_first = [[i for i in ids[:max_length] if i != self.unknown] for ids in self.raw_ids(texts, max_length)]
         return np.array([a == b for a, b in zip(cut_first, self.ids(texts, max_length), strict=True)], bool)
 
     def rows(self, ids: Sequence[int]) -> NDArray[np.float64]:
-        """The weighted row of each id."""
+        """Return the weighted row of each id."""
         return self.weights[ids, None] * self.matrix[self.mapping[ids]] if len(ids) else np.zeros((0, self.matrix.shape[1]))
 
     def pool(self, ids: Sequence[int], normalize: bool) -> NDArray[np.float64]:
-        """The vector of one text's ids."""
+        """Return the vector of the ids of one text."""
         vector = self.rows(ids).mean(axis=0) if len(ids) else np.zeros(self.matrix.shape[1])
         norm = np.linalg.norm(vector)
         return vector / norm if normalize and norm > 0 else vector
 
     def encode(self, texts: Sequence[str], max_length: int | None = 512, normalize: bool = True) -> NDArray[np.float64]:
-        """The vectors of texts."""
+        """Return the vectors of texts."""
         return np.array([self.pool(ids, normalize) for ids in self.ids(texts, max_length)]).reshape(len(texts), self.matrix.shape[1])
 
 
 def peer_model(tokenizer: Tokenizer, tensors: Mapping[str, NDArray[Any]], dtype: str = "float64", normalize: bool = True) -> PeerModel:
-    """Python model2vec on the same stored values, widened; to float32 its sums over long texts can be less exact than the tolerance."""
+    """Return Python model2vec with the same values, converted to `dtype`. With float32, its sums over long texts can miss the tolerance."""
     matrix = np.asarray(tensors["embeddings"]).astype(dtype)
     weights, mapping = tensors.get("weights"), tensors.get("mapping")
     return PeerModel(matrix, tokenizer, weights=weights, token_mapping=mapping, normalize=normalize)
 
 
 def assert_close(found: NDArray[Any], expected: NDArray[Any], what: str = "") -> None:
-    """Assert that vectors are within SPEC.md's tolerance, relative to the largest value of all where that is above 1 (un-normalised int8)."""
+    """Assert that vectors are within the tolerance. If values are above 1 (int8, not normalised), it is relative to the largest one."""
     assert found.shape == expected.shape, what
     assert np.isfinite(found).all(), what
     scale = max(1.0, float(np.abs(expected).max(initial=0)))

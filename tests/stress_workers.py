@@ -1,4 +1,4 @@
-"""What the tests of concurrency run in processes of their own: ``python stress_workers.py NAME ARGUMENT...``; each prints a JSON object."""
+"""Programs that the tests of concurrency run in new processes: ``python stress_workers.py NAME ARGUMENT...``. Each prints a JSON object."""
 
 from __future__ import annotations
 
@@ -25,34 +25,34 @@ if TYPE_CHECKING:
     from model2vec_numba import StaticModel
 
 THREADS = 16
-# So many times the texts of a part are batches for a crew of threads.
+# The texts of a part this many times are enough batches for several threads.
 MANY = 24
 _OTHERS = ["\u4f60\u597d\uff0c\u4e16\u754c\u3002", "Gr\u00fc\u00dfe aus K\u00f6ln [MASK]", "\u041f\u0440\u0438\u0432\u0435\u0442", "", "x" * 300]
 
-# Scripts, and characters that become long ones.
+# Texts in several scripts, and characters whose normalised form is long.
 _NEW = ["\u05d0\u05d1\u05d2 \u0928\u092e\u0938\u094d\u0924\u0947", "\ufdfa \ufb00", "\u0e2a\u0e27\u0e31\u0e2a", "\uc548\ub155 \ud55c\uad6d"]
 
 
 def load(folder: str | None = None) -> StaticModel:
-    from model2vec_numba import StaticModel  # not needed by all
+    from model2vec_numba import StaticModel  # some programs do not need it
 
     return StaticModel.from_pretrained(folder)
 
 
 def texts_of(part: int) -> list[str]:
-    """Texts for one of `THREADS` threads or processes: others for each, enough of them for parallel kernels, and a long one."""
+    """Return the texts of one of `THREADS` threads or processes. Each has its own texts, and one of them is long."""
     prose = [paragraph for topic in sorted(topics) for paragraph in topics[topic].split("\n\n") if paragraph]
     mine = prose[part::THREADS]
     return [*mine[:60], *_OTHERS[part % 3 :], "\n".join(mine[60:100])]
 
 
 def serially(model: StaticModel, texts: list[str]) -> NDArray[np.float32]:
-    """The vectors, one text at a time: by serial kernels, all but the long one's."""
+    """Return the vectors of texts that are encoded one at a time."""
     return np.stack([model.encode(text) for text in texts])
 
 
 def threads(layer: str, seconds: str) -> dict[str, Any]:
-    """Many Python threads use one model at once, each with texts of its own."""
+    """Many Python threads use one model at once, each with its own texts."""
     import numba
 
     model = load()
@@ -72,7 +72,7 @@ def threads(layer: str, seconds: str) -> dict[str, Any]:
             calls[part] += 1
             wrong[part] += not (found.reshape(-1, *expected[part].shape) == expected[part]).all()
             if how == 3 and part % 4 == 0:
-                # Longer than a batch may be, among others.
+                # A text that is longer than a batch may be, among others.
                 wrong[part] += not np.array_equal(model.encode([*texts, document] * 9, max_length=None)[len(texts)], document_vector)
 
     workers = [threading.Thread(target=work, args=(part,)) for part in range(THREADS)]
@@ -85,8 +85,8 @@ def threads(layer: str, seconds: str) -> dict[str, Any]:
 
 
 def start(folder: str, out: str) -> dict[str, Any]:
-    """Load and encode when told to, as many processes at the same moment."""
-    from model2vec_numba.cache import counts
+    """Load and encode when a line comes on standard input, so that many processes do it at the same moment."""
+    from model2vec_numba.jit.cache import counts
 
     print("ready", flush=True)
     sys.stdin.readline()
@@ -95,7 +95,7 @@ def start(folder: str, out: str) -> dict[str, Any]:
 
 
 def start_kernels(folder: str, dtypes: str) -> dict[str, Any]:
-    """Compile small kernels, when told to, for types in the order given."""
+    """Compile small kernels for types in the given order, when a line comes on standard input."""
     sys.path.insert(0, folder)
     import small_kernels
 
@@ -109,7 +109,7 @@ def start_kernels(folder: str, dtypes: str) -> dict[str, Any]:
 
 
 def fork(layer: str) -> dict[str, Any]:
-    """After the parent has used parallel kernels, its children encode, and theirs."""
+    """The parent uses parallel kernels. Then its children and their children encode."""
     import numba
 
     model = load()
@@ -121,7 +121,7 @@ def fork(layer: str) -> dict[str, Any]:
         found = model.encode(texts).reshape(MANY, *expected.shape)
         return bool((found == expected).all()) and np.array_equal(model.encode(texts_of(0)), expected)
 
-    # While another thread encodes, too.
+    # Fork also while another thread encodes.
     stop = threading.Event()
 
     def keep_encoding() -> None:
@@ -137,31 +137,36 @@ def fork(layer: str) -> dict[str, Any]:
     return {"statuses": statuses, "parent": check()}
 
 
-def learn(folder: str, how: str) -> dict[str, Any]:
-    """While a thread learns pages of code points, the process forks and the child learns, or a signal's handler learns in the same thread."""
-    from model2vec_numba.tokenization.pages import learning
+def fill(folder: str, how: str) -> dict[str, Any]:
+    """Interrupt a thread that fills pages of code points: with a fork whose child fills pages, or with a signal handler that fills pages."""
+    from model2vec_numba.tokenization.unicode.pages import fill_lock
 
     expected, model = load(folder).encode(_NEW), load(folder)
-    # Of all pages: one text, and one for each.
-    text, others = "".join(map(chr, range(0x100, 0xD700, 64))), list(map(chr, range(0x100, 0xD700, 61)))
-    begun, wrong = 0, 0
+    # Code points of all pages, in one text and in a text for each.
+    text, others = "".join(map(chr, range(0x100, 0xD700, 64))), list(map(chr, range(0x100, 0xD700, 256)))
+    begun, depth, wrong = 0, 0, 0
 
     def encode_new(*_: object) -> None:
-        nonlocal begun, wrong
+        nonlocal begun, depth, wrong
+        # On a busy machine a handler may take longer than the interval, and would be interrupted without end.
+        if depth == 3:
+            return
         number = begun % len(_NEW)
         begun += 1
+        depth += 1
         wrong += not np.array_equal(model.encode(_NEW[number]), expected[number])
+        depth -= 1
 
     if how == "fork":
         thread = threading.Thread(target=model.encode, args=(text,))
         thread.start()
-        while thread.is_alive() and learning.acquire(blocking=False):
-            learning.release()
+        while thread.is_alive() and fill_lock.acquire(blocking=False):
+            fill_lock.release()
         met = thread.is_alive()
         status = _status_of_child(lambda: np.array_equal(model.encode(_NEW), expected))
         thread.join()
     else:
-        # The first of them learn in the midst of the long text's learning; they interrupt each other too.
+        # The first handlers fill pages while the long text fills them. Handlers interrupt each other too.
         signal.signal(signal.SIGALRM, encode_new)
         signal.setitimer(signal.ITIMER_REAL, 0.005, 0.005)
         model.encode(text)
@@ -173,15 +178,15 @@ def learn(folder: str, how: str) -> dict[str, Any]:
 
 
 def load_in_child() -> dict[str, Any]:
-    """The process forks while models are being loaded for tasks; the child loads one too."""
-    from model2vec_numba.integrations import shipping
+    """The process forks while models are loaded for tasks. The child loads one too."""
+    from model2vec_numba.integrations import model_reference
 
-    with shipping._loaded.lock:
-        return {"status": _status_of_child(lambda: bool(shipping.ModelReference(None).load().encode("a text").any()))}
+    with model_reference._loaded.lock:
+        return {"status": _status_of_child(lambda: bool(model_reference.ModelReference(None).load().encode("a text").any()))}
 
 
 def _status_of_child(task: Callable[[], bool]) -> int:
-    """Fork, and give the status that the child ends with: 0 if the task is true."""
+    """Fork, and return the status of the child: 0 if the task returns true."""
     child = os.fork()
     if child == 0:
         signal.alarm(120)
@@ -207,7 +212,7 @@ def _encode_in_worker(part: int) -> NDArray[np.float32]:
 
 
 def pools(methods: str, workers: str) -> dict[str, Any]:
-    """Pools of so many processes, after the parent has encoded; joblib's too if it is asked for and installed."""
+    """The parent encodes, and then pools of `workers` processes. With "loky", joblib's pool too if it is installed."""
     global _model  # noqa: PLW0603
     model = _model = load()
     texts = [texts_of(part) for part in range(4)]
@@ -219,11 +224,11 @@ def pools(methods: str, workers: str) -> dict[str, Any]:
                 found["loky"] = _with_loky(model, texts, int(workers))
             continue
         context = multiprocessing.get_context(method)
-        # A forked worker has the parent's model.
+        # A forked worker inherits the parent's model.
         initializer = None if method == "fork" else _load_in_worker
         with context.Pool(int(workers), initializer) as pool:
             found[f"pool, {method}"] = pool.map(_encode_in_worker, range(4))
-        # The model travels by pickle.
+        # The model is pickled.
         with concurrent.futures.ProcessPoolExecutor(int(workers), mp_context=context) as executor:
             found[f"executor, {method}"] = list(executor.map(model.encode, texts))
     return {name: all(map(np.array_equal, vectors, expected)) for name, vectors in found.items()}
@@ -243,9 +248,9 @@ def _with_loky(model: StaticModel, texts: list[list[str]], workers: int) -> list
 def main() -> None:
     name, *arguments = sys.argv[1:]
     tasks: dict[str, Callable[..., dict[str, Any]]] = {
-        task.__name__: task for task in (threads, start, start_kernels, fork, learn, load_in_child, pools)
+        task.__name__: task for task in (threads, start, start_kernels, fork, fill, load_in_child, pools)
     }
-    # Texts are the same whatever the folder that this is run from.
+    # Models are loaded by name, so the program must not depend on the current folder.
     os.chdir(Path(__file__).parent)
     print(json.dumps(tasks[name](*arguments)))
 

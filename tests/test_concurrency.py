@@ -1,4 +1,4 @@
-"""Many threads, many processes, forks and pools: no crash, and every vector right.
+"""Many threads, many processes, forks and pools: nothing crashes, and all vectors are right.
 
 ``nox -s stress`` runs these for longer: see the options ``--seconds`` and ``--rounds``.
 """
@@ -34,17 +34,19 @@ def command(name: str, *arguments: str | Path) -> list[str]:
 
 
 def worker(name: str, *arguments: str | Path, timeout: float = 300, **environment: str) -> Any:
-    """What a worker, a process of its own, says."""
+    """Run a program of `stress_workers.py` in a new process, and return its JSON object."""
     environment = {**os.environ, **environment}
-    # Some wait for a line before they go on.
+    # Some programs wait for a line.
     done = subprocess.run(command(name, *arguments), env=environment, check=False, capture_output=True, input="go\n", text=True, timeout=timeout)
     assert done.returncode == 0, f"exit code {done.returncode}: {done.stderr[-4000:]}"
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.fixture(params=["omp", "workqueue", "tbb"])
+@pytest.fixture(
+    scope="module", params=["omp", pytest.param("workqueue", marks=pytest.mark.exhaustive), pytest.param("tbb", marks=pytest.mark.exhaustive)]
+)
 def layer(request: pytest.FixtureRequest) -> str:
-    """A threading layer of numba's that is there."""
+    """A threading layer of numba that is installed."""
     name: str = request.param
     code = "import numba; numba.config.THREADING_LAYER = '{}'; numba.set_num_threads(1)"
     if subprocess.run([sys.executable, "-c", code.format(name)], check=False, capture_output=True).returncode != 0:
@@ -67,12 +69,19 @@ def test_fork(layer: str) -> None:
 
 
 @needs_fork
-@pytest.mark.parametrize("how", ["fork", "signal"])
-@pytest.mark.parametrize("kind", ["wordpiece-uncased", "unigram"])
-def test_learn_meanwhile(kind: str, how: str, tmp_path: Path, tokenizers: dict[str, Tokenizer]) -> None:
+@pytest.mark.parametrize(
+    ("kind", "how"),
+    [
+        ("wordpiece-uncased", "fork"),
+        pytest.param("wordpiece-uncased", "signal", marks=pytest.mark.exhaustive),
+        pytest.param("unigram", "fork", marks=pytest.mark.exhaustive),
+        ("unigram", "signal"),
+    ],
+)
+def test_fill_while_forking(kind: str, how: str, tmp_path: Path, tokenizers: dict[str, Tokenizer]) -> None:
     parts = {"embeddings": random_matrix(tokenizers[kind].get_vocab_size(), 8, "float32")}
     folder = write_model(tmp_path / "model", model_bytes(tokenizers[kind], parts, {"normalize": True}))
-    assert worker("learn", folder, how, timeout=150) == {"met": True, "status": 0, "right": True}
+    assert worker("fill", folder, how, timeout=150) == {"met": True, "status": 0, "right": True}
 
 
 @needs_fork
@@ -94,7 +103,7 @@ def test_pools() -> None:
 
 
 SMALL_KERNELS = """
-from model2vec_numba.compiled import compiled
+from model2vec_numba.jit.decorators import compiled
 
 @compiled()
 def total(values):
@@ -106,7 +115,7 @@ def total(values):
 
 
 def together(commands: list[list[str]], folder: Path) -> list[Any]:
-    """Run workers with one cache, which go on all at once when all are ready; what each says."""
+    """Run programs with one cache at the same moment, when all are ready, and return the JSON object of each."""
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder)}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     processes = [subprocess.Popen(each, env=environment, text=True, **pipes) for each in commands]  # type: ignore[call-overload]
@@ -129,10 +138,11 @@ def together(commands: list[list[str]], folder: Path) -> list[Any]:
 
 
 def test_processes_that_start_together_compile_small_kernels(tmp_path: Path, pytestconfig: pytest.Config) -> None:
-    """Each for two types, none the same two: all add signatures at once, and two write each file. (Quicker: half as many.)"""
+    """Each process compiles for two types, and two processes write each file. All of them add signatures at once."""
     (tmp_path / "small_kernels.py").write_text(SMALL_KERNELS)
     types = ["int8", "int16", "int32", "int64", "float32", "float64", "uint8", "uint16"]
-    types = types[: PROCESSES if pytestconfig.getoption("stress") else PROCESSES // 2]
+    # Many processes take long. They are for runs of several rounds.
+    types = types[: PROCESSES if pytestconfig.getoption("rounds") > 1 else 3]
     for number in range(pytestconfig.getoption("rounds")):
         cache = tmp_path / f"cache-{number}"
         pairs = [f"{first},{second}" for first, second in zip(types, [*types[1:], types[0]], strict=True)]
@@ -144,7 +154,7 @@ def test_processes_that_start_together_compile_small_kernels(tmp_path: Path, pyt
 
 
 def model_folders(tmp_path: Path) -> dict[str, Path]:
-    """A model of each storage type, with a tokenizer of whole words."""
+    """Write a model of each storage type, with a tokenizer of whole words."""
     words = sorted({word for part in range(3) for text in stress_workers.texts_of(part) for word in text.split()})
     tokenizer = new_tokenizer(*words)
     size, folders = tokenizer.get_vocab_size(), {}
@@ -170,7 +180,7 @@ def test_processes_that_start_together_encode(tmp_path: Path, pytestconfig: pyte
 
 @pytest.mark.stress
 def test_a_copy_that_cannot_be_written_to(tmp_path: Path, default_model: StaticModel) -> None:
-    """The package in a folder where no cache can be made: the user's folder has it, and the next process finds it there."""
+    """In the package's folder no cache can be made. It is in the user's folder, and the next process finds it there."""
     package = Path(model2vec_numba.__file__).parent
     copy = tmp_path / "site" / package.name
     shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__"))

@@ -1,4 +1,4 @@
-"""The package as a whole: what importing it costs, what it shows, and whether its models travel between processes."""
+"""The package as a whole: cheap imports, public names, and models that are pickled or sent to other processes."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_pickle(dtype: str, protocol: int, make_model: Callable[..., StaticModel
         assert other.config == model.config
         assert repr(other) == repr(model)
         assert other.tokenize(TEXTS) == model.tokenize(TEXTS)
-        # What has been checked stays unchangeable.
+        # The arrays were checked once, so they must stay read-only.
         for array in (other.embedding, other.weights, other.token_mapping):
             assert array is not None
             assert not array.flags.writeable
@@ -84,7 +84,7 @@ def test_pickled_settings_are_its_own(default_model: StaticModel) -> None:
 
 
 def test_pickles_refer_to_files(tiny_folder: Path) -> None:
-    """The files are shared where they are as they were; else the pickle holds the model, or says what is wrong."""
+    """A pickle refers to the model's files if they have not changed. Else it holds the model, or loading it is an error."""
     model = StaticModel.from_pretrained(tiny_folder, dimensionality=2, normalize=True, max_length=7)
     expected = model.encode(TEXTS)
     by_reference = pickle.dumps(model)
@@ -92,14 +92,14 @@ def test_pickles_refer_to_files(tiny_folder: Path) -> None:
     for other in (pickle.loads(by_reference), pickle.loads(pickle.dumps(pickle.loads(by_reference)))):
         np.testing.assert_array_equal(other.encode(TEXTS), expected)
         assert (other.dim, other.normalize, other.max_length) == (2, True, 7)
-    # Another model in its place is not taken for it.
+    # Another model in its place is an error.
     tensors = tiny_folder / "model.safetensors"
     content = tensors.read_bytes()
     tensors.unlink()
     tensors.write_bytes(content[:-12] + b"\0\0\0\1" + content[-8:])
     with pytest.raises(model2vec_numba.ModelFormatError, match="not the model that was pickled"):
         pickle.loads(by_reference)
-    # Pickled after that, it holds its own contents, and needs no files.
+    # A pickle that is made now holds the contents, and needs no files.
     by_value = pickle.dumps(model)
     tensors.unlink()
     np.testing.assert_array_equal(pickle.loads(by_value).encode(TEXTS), expected)

@@ -1,4 +1,4 @@
-"""The examples of README.md, run as they stand."""
+"""The examples of README.md run, and print what their comments say."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ README = Path(__file__).parents[1] / "README.md"
 
 
 def blocks(section: str) -> list[str]:
-    """The Python code under a heading."""
+    """Return the blocks of Python code under a heading."""
     text = README.read_text(encoding="utf-8")
     (found,) = re.findall(rf"^## {re.escape(section)}\n(.*?)(?=^## )", text, re.MULTILINE | re.DOTALL)
     return re.findall(r"^```python\n(.*?)^```", found, re.MULTILINE | re.DOTALL)
 
 
 def imported(code: str) -> set[str]:
-    """The packages that code imports."""
+    """Return the names of the packages that code imports."""
     nodes = list(ast.walk(ast.parse(code)))
     names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
     names += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
@@ -32,7 +32,7 @@ COLUMNS = blocks("Columns and data frames")
 
 @pytest.mark.parametrize("number", range(1, len(COLUMNS)))
 def test_columns_and_data_frames(number: int, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each block after the first, which the others go on from. What a block prints is what its comment says."""
+    """Run the first block and one of the others, which continue it. A comment says what a block prints."""
     names: dict[str, Any] = {}
     for code in (COLUMNS[0], COLUMNS[number]):
         for package in imported(code):
