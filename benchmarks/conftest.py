@@ -1,4 +1,4 @@
-"""The benchmarks' options and fixtures, and the table that closes a run."""
+"""The options and fixtures of the benchmarks, and the table at the end of a run."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _corpora(config: pytest.Config) -> list[Corpus]:
-    """The texts that the command line names, or those of every machine."""
+    """Return the texts of the files that the command line names, or the default texts."""
     files: list[Path] = config.getoption("--text") or []
     corpora = [corpus_from_file(path, config.getoption("--paragraphs")) for path in files] or list(default_corpora())
     return [corpus.limited(config.getoption("--limit")) for corpus in corpora]
@@ -72,7 +72,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> Iterator[None]:
-    """numba's kernels use one thread, as the peers do."""
+    """Limit numba's kernels to one thread, like the peers."""
     threads = numba.get_num_threads()
     numba.set_num_threads(1)
     yield
@@ -81,19 +81,19 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def corpora(pytestconfig: pytest.Config) -> list[Corpus]:
-    """All texts of the run."""
+    """Return all texts of the run."""
     return _corpora(pytestconfig)
 
 
 @pytest.fixture(scope="session")
 def made_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A model of every kind."""
+    """Write a model of every kind, and return their folders by name."""
     return write_models(tmp_path_factory.mktemp("models"), _PIECES)
 
 
 @pytest.fixture(scope="session")
 def folder(request: pytest.FixtureRequest) -> Path:
-    """The folder of the model: one that the command line names, or one of every kind."""
+    """Return the folder of a model: one that the command line names, or one of every kind."""
     if isinstance(request.param, Path):
         return request.param
     models: dict[str, Path] = request.getfixturevalue("made_models")
@@ -102,24 +102,24 @@ def folder(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture(scope="session")
 def ours(folder: Path) -> StaticModel:
-    """The model, loaded by this package."""
+    """Return the model, loaded by this package."""
     return StaticModel.from_pretrained(folder)
 
 
 @pytest.fixture(scope="session")
 def theirs(folder: Path) -> model2vec.StaticModel:
-    """The same model, loaded by model2vec."""
+    """Return the same model, loaded by model2vec."""
     return model2vec.StaticModel.from_pretrained(folder)
 
 
 @pytest.fixture
 def report(pytestconfig: pytest.Config) -> Callable[[str], None]:
-    """Adds a line to what closes the run."""
+    """Return a function that adds a line to the end of the run."""
     return pytestconfig.stash[_LINES].append
 
 
 @pytest.fixture
 def pair(request: pytest.FixtureRequest, benchmark: BenchmarkFixture) -> PairTimer:
-    """Times this package against a peer."""
+    """Return a timer that compares this package with a peer."""
     case = request.node.name.removeprefix("test_")
     return PairTimer(benchmark, case, request.config.getoption("--rounds"), request.config.stash[_RESULTS].append)

@@ -1,4 +1,4 @@
-"""The texts: some that every machine has, and those of the files that the command line names."""
+"""The texts of the benchmarks: default texts from Python packages, and texts from files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Corpus", "corpus_from_file", "default_corpora", "documents"]
 
 _DOCUMENT_BYTES = 10_000
 
-# Every script that a few of CLDR's locales are written in, and some languages whose Latin letters carry marks.
+# The scripts of most of CLDR's locales, and some languages whose Latin letters have marks.
 # fmt: off
 _LOCALES = (
     "am", "ar", "bn", "de", "el", "en", "fr", "gu", "he", "hi", "hy", "ja", "ka", "km", "ko",
@@ -23,7 +23,7 @@ _LOCALES = (
 
 @dataclass(frozen=True)
 class Corpus:
-    """Texts under a name."""
+    """Texts with a name."""
 
     name: str
     texts: list[str]
@@ -34,14 +34,14 @@ class Corpus:
         return sum(len(text.encode()) for text in self.texts)
 
     def limited(self, count: int | None) -> Corpus:
-        """The corpus of the first `count` texts, or the whole one for ``None``."""
+        """Return a corpus of the first `count` texts (``None``: all of them)."""
         return Corpus(self.name, self.texts[:count])
 
 
 def default_corpora() -> Iterator[Corpus]:
-    """English prose in paragraphs, lines and long documents, and names in thirty languages, from packages.
+    """Give the default texts: English prose in paragraphs, in lines and in long documents, and names in thirty languages.
 
-    The prose differs a little between Python versions.
+    The prose comes from Python's documentation, and differs a little between versions of Python.
     """
     from pydoc_data.topics import topics
 
@@ -51,20 +51,20 @@ def default_corpora() -> Iterator[Corpus]:
     yield Corpus("prose-paragraphs", _paragraphs(prose))
     yield Corpus("prose-lines", _lines(prose))
     locales = [Locale.parse(name) for name in _LOCALES]
-    # The languages take turns, so that no batch is of one script alone, and a limited corpus has them all.
+    # The languages alternate, so that each batch has several scripts, and a limited corpus has all of them.
     names = itertools.zip_longest(*([*locale.languages.values(), *locale.territories.values()] for locale in locales))
     yield Corpus("names-30-languages", [name for group in names for name in group if name])
     yield Corpus("prose-documents", documents(_paragraphs(prose)))
 
 
 def corpus_from_file(path: Path, paragraphs: bool) -> Corpus:
-    """The lines of a file of UTF-8 text that are not blank, or its paragraphs, which blank lines divide."""
+    """Return the lines of a file of UTF-8 text that are not blank, or its paragraphs, which are separated by blank lines."""
     text = path.read_text(encoding="utf-8-sig")
     return Corpus(f"{path.stem}-{'paragraphs' if paragraphs else 'lines'}", _paragraphs(text) if paragraphs else _lines(text))
 
 
 def documents(texts: list[str]) -> list[str]:
-    """The same text in documents of about ten kilobytes, each of whole texts unless one alone is longer."""
+    """Join texts into documents of about ten kilobytes. No text is cut."""
     found: list[str] = []
     held: list[str] = []
     size = 0

@@ -1,6 +1,6 @@
-"""Dask, Ray Data and Spark with one worker process and with two: ``python -m benchmarks.engines dask``, or ``ray`` or ``spark``.
+"""Measure Dask, Ray Data and Spark with one worker process and with two: ``python -m benchmarks.engines dask``, or ``ray`` or ``spark``.
 
-The input is a folder of Parquet files with long documents, all of which is encoded. To be run where two cores are idle.
+The input is a folder of Parquet files with long documents, all of which are encoded. This needs two idle cores.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _FILE_BYTES = 32 << 20
 
 
 def make(folder: Path, size: int) -> int:
-    """Write files of documents, each of paragraphs in an order drawn at random, of about `size` bytes together; the number of documents."""
+    """Write files of documents, about `size` bytes together, and return the number of documents. A document is made of random paragraphs."""
     paragraphs = next(default_corpora()).texts
     draw = random.Random(3)
     count = _FILE_BYTES // _DOCUMENT_BYTES
@@ -44,41 +44,41 @@ def make(folder: Path, size: int) -> int:
 
 
 def seconds_of(run: Callable[[], object]) -> float:
-    """How long a call takes."""
+    """Return the seconds that a call takes."""
     start = time.perf_counter()
     run()
     return time.perf_counter() - start
 
 
 def dask(folder: str, workers: int) -> float:
-    """The seconds of Dask for all of the files. It gives the number of vectors, so that they need not travel."""
+    """Return the seconds of Dask for all files. Only the number of vectors is sent back, not the vectors."""
     import dask.dataframe as dd
     from distributed import Client
 
     from model2vec_numba.integrations.dask import encode
 
     def run(name: str) -> object:
-        # Under another name in each pass: Dask keeps the results of tasks that are the same.
+        # The name differs in each run, because Dask keeps the results of equal tasks.
         frame = encode(dd.read_parquet(folder), "text", output=name, max_length=None)
         return frame.map_partitions(lambda part: part[name].count(), meta=("n", int)).compute()
 
     with Client(n_workers=workers, threads_per_worker=1, dashboard_address=None):
-        # Workers load the model.
+        # The first run loads the model in the workers.
         run("first")
         return seconds_of(partial(run, "second"))
 
 
 def ray(folder: str, workers: int) -> float:
-    """The seconds of Ray Data for what is in the files, less those that it takes to start workers, which it does anew for each dataset.
+    """Return the seconds of Ray Data for all files, without the start of its workers, which it starts again for each dataset.
 
-    They are not in the difference between a dataset and one of three times as many blocks.
+    The start cancels out in the difference between a dataset and one of three times as many blocks.
     """
     import ray as ray_
 
     from model2vec_numba.integrations.ray import encode
 
     ray_.init(num_cpus=workers + 1, include_dashboard=False, log_to_driver=False)
-    # From its object store, and into it: Ray's own reader took 20 seconds to list files where there is no network.
+    # The blocks come from Ray's object store and go back to it: without a network, Ray's own reader took 20 seconds to list files.
     blocks = [ray_.put(pq.read_table(path)) for path in sorted(Path(folder).iterdir())]
 
     def run(times: int) -> object:
@@ -90,7 +90,7 @@ def ray(folder: str, workers: int) -> float:
 
 
 def spark(folder: str, workers: int) -> float:
-    """The seconds of Spark for all of the files, into its sink for nothing."""
+    """Return the seconds of Spark for all files. Its "noop" sink discards the result."""
     from pyspark.sql import SparkSession
 
     from model2vec_numba.integrations.spark import encode
@@ -101,7 +101,7 @@ def spark(folder: str, workers: int) -> float:
     def run() -> object:
         return encode(session.read.parquet(folder), "text", max_length=None).write.format("noop").mode("overwrite").save()
 
-    # Workers load the model, and Java compiles.
+    # The first run loads the model in the workers, and Java compiles.
     run()
     return seconds_of(run)
 
@@ -110,13 +110,13 @@ _ENGINES = {"dask": dask, "ray": ray, "spark": spark}
 
 
 def measured(engine: str, workers: int, folder: str) -> float:
-    """The seconds of an engine in a process of its own, so that none inherits another's workers."""
+    """Return the seconds of an engine in a process of its own, so that it does not inherit another engine's workers."""
     command = [sys.executable, "-m", "benchmarks.engines", engine, "--workers", str(workers), "--folder", folder]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
 
 
 def main() -> None:
-    """Measure one and two workers in turns."""
+    """Measure one and two workers in turns, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("engine", choices=_ENGINES)
     parser.add_argument("--size", type=float, default=2.0, help="gigabytes of the input")
@@ -133,7 +133,7 @@ def main() -> None:
     one, two = (statistics.median(seconds) for seconds in zip(*rounds, strict=True))
     ratios = sorted(first / second for first, second in rounds)
     print(f"{options.engine}: {documents / one:,.0f} documents/s with one worker, {documents / two:,.0f} with two")  # noqa: T201
-    print(f"{one / two:.2f} times as many ({ratios[0]:.2f} to {ratios[-1]:.2f})")  # noqa: T201
+    print(f"two workers are {one / two:.2f} times as fast ({ratios[0]:.2f} to {ratios[-1]:.2f})")  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Figures for the documentation: drawn twice, for light pages and for dark ones, and the same to the byte when nothing has changed."""
+"""Write figures for the documentation: one for light pages and one for dark pages. They are equal to the byte if nothing has changed."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from matplotlib.figure import Figure
 
 __all__ = ["COLOURS", "markdown_picture", "note_of", "save_figure"]
 
-# Okabe and Ito's colours, which people with any kind of colour vision can tell apart, without the yellow and the black.
+# The colours of Okabe and Ito, without yellow and black. People with every kind of colour vision can tell them apart.
 COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7")
 
-# Letters of a line of small print under a figure of eight inches.
+# The characters in a line of small print under a figure that is eight inches wide.
 _NOTE_WIDTH = 150
 
 _INK = {"light": "#24292f", "dark": "#d1d7e0"}
 
 
 def save_figure(draw: Callable[[], Figure], path: Path, note: str) -> None:
-    """Write what `draw` draws as SVG, to ``path-light.svg`` and ``path-dark.svg``. The background is the page's.
+    """Write the figure that `draw` returns as SVG, to ``path-light.svg`` and ``path-dark.svg``. The background is transparent.
 
-    `note`, what it was measured on, stands below in small print.
+    `note` is printed below in small print. It says where the figure was measured.
     """
     for theme, ink in _INK.items():
         inks = dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "grid.color"), ink)
-        # The names of parts would differ from run to run, and texts as paths would be of the machine's fonts.
+        # Without a salt, the names of elements differ from run to run. Text as paths would depend on the machine's fonts.
         fixed = {"svg.hashsalt": "model2vec-numba", "svg.fonttype": "none"}
         look = {
             "axes.facecolor": "none",
@@ -44,11 +44,11 @@ def save_figure(draw: Callable[[], Figure], path: Path, note: str) -> None:
 
 
 def note_of(name: str, machine: str) -> str:
-    """The small print of a figure: the machine, and how many threads were used."""
+    """Return the small print of a figure: the machine, and the number of threads."""
     return f"{machine} {'One thread to all.' if name == 'growth-threads' else 'One thread.'}"
 
 
 def markdown_picture(path: str, text: str) -> str:
-    """The lines that show a figure in a README, the one that suits the page."""
+    """Return the lines of Markdown that show a figure, in the version that suits the page."""
     dark = f'<source media="(prefers-color-scheme: dark)" srcset="{path}-dark.svg">'
     return f'<picture>\n  {dark}\n  <img src="{path}-light.svg" alt="{text}">\n</picture>'

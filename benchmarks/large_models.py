@@ -1,4 +1,4 @@
-"""Models of half a million tokens, made here: what they say means nothing, but they have the size and the form of real ones."""
+"""Write models of any size, up to half a million tokens and more. Their vectors are random, but they have the form of real models."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LONGEST_PIECE = 8
 
 
 def write_wordpiece_model(folder: Path, rows: int, dim: int, dtype: str = "int8") -> None:
-    """A model of int8 or float32 whose tokens are w1, w2, …, of BERT's kind as most are."""
+    """Write a model of int8 or float32 with BERT's kind of tokenizer, which most models have. Its tokens are w1, w2, …"""
     tokenizer = _tokenizer(
         ["[UNK]"],
         normalizer={"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": True},
@@ -41,9 +41,9 @@ def write_wordpiece_model(folder: Path, rows: int, dim: int, dtype: str = "int8"
 
 
 def write_unigram_model(folder: Path, pieces: int, dim: int, texts: Iterable[str]) -> None:
-    """A model of float32 with SentencePiece's kind of tokenizer, whose pieces are the words of texts, what they begin and end with, and numbers.
+    """Write a float32 model with SentencePiece's kind of tokenizer. Its tokens are words of texts, their beginnings and ends, and numbers.
 
-    Their scores are the logarithms of how often they occur, as those of trained models nearly are.
+    A score is the logarithm of the token's frequency, which is nearly true of trained models too.
     """
     counts: Counter[str] = Counter()
     for text in texts:
@@ -71,7 +71,7 @@ def write_unigram_model(folder: Path, pieces: int, dim: int, texts: Iterable[str
 
 
 def write_bpe_model(folder: Path, tokens: int, dim: int, texts: Iterable[str]) -> None:
-    """A model of float32 with GPT-2's kind of tokenizer, byte-level BPE, trained on texts."""
+    """Write a float32 model with GPT-2's kind of tokenizer, byte-level BPE, trained on texts."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     trainer = trainers.BpeTrainer(vocab_size=tokens, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False)
@@ -80,11 +80,11 @@ def write_bpe_model(folder: Path, tokens: int, dim: int, texts: Iterable[str]) -
     _write(folder, json.loads(tokenizer.to_str()), np.random.default_rng(tokens).standard_normal((count, dim), np.float32))
 
 
-def _tokenizer(special: list[str], **parts: Any) -> dict[str, Any]:
+def _tokenizer(special: list[str], **components: Any) -> dict[str, Any]:
     flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False) | {"special": True}
     added = [{"id": i, "content": content} | flags for i, content in enumerate(special)]
     empty = dict.fromkeys(("truncation", "padding", "post_processor", "decoder"))
-    return {"version": "1.0", **empty, "added_tokens": added, **parts}
+    return {"version": "1.0", **empty, "added_tokens": added, **components}
 
 
 def _write(folder: Path, tokenizer: dict[str, Any], matrix: np.ndarray[Any, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What a figure was measured on, in words."""
+"""Describe the machine and the packages that were measured."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PACKAGES = ("model2vec-numba", "model2vec", "numba", "numpy", "tokenizers")
 
 
 def describe_machine() -> str:
-    """The processor, its cores, the system, and the versions of Python and of the packages that matter."""
+    """Return the processor, its cores, the system, and the versions of Python and of the relevant packages, in words."""
     packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
     return f"{_processor()}, {os.cpu_count()} cores, {platform.system()}; Python {platform.python_version()}, {packages}."
 

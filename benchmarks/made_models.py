@@ -1,4 +1,4 @@
-"""A model of every kind: the bundled one in three storage types, and ones with other tokenizers, made of the texts that every machine has."""
+"""Make a model of every kind: the bundled one in three storage types, and models with other tokenizers, made from the default texts."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ KINDS = ("unigram", "bpe")
 
 
 def write_models(folder: Path, pieces: int) -> dict[str, Path]:
-    """Write the models to folders in `folder`, and return these by name.
+    """Write the models to folders in `folder`, and return these folders by name.
 
-    Those of `TYPES` are the bundled model, WordPiece; those of `KINDS` have vectors that say nothing, unigram so many pieces, bpe half as many.
+    The models of `TYPES` are the bundled model, with WordPiece. Those of `KINDS` have random vectors. "unigram" has `pieces` tokens and
+    "bpe" half as many.
     """
     bundled = StaticModel.from_pretrained()
     folders = {name: folder / name for name in (*TYPES, *KINDS)}
@@ -27,6 +28,6 @@ def write_models(folder: Path, pieces: int) -> dict[str, Path]:
     write_unigram_model(folders["unigram"], pieces, bundled.dim, texts)
     write_bpe_model(folders["bpe"], pieces // 2, bundled.dim, texts)
     for name in KINDS:
-        # With the list of modules, by which sentence-transformers knows what they are.
+        # Saved again, so that they have the list of modules that sentence-transformers needs.
         StaticModel.from_pretrained(folders[name]).save_pretrained(folders[name])
     return folders

@@ -1,4 +1,4 @@
-"""Time this package and a peer at the same work, in turns, and let pytest-benchmark keep what ours took."""
+"""Time this package and a peer at the same work, in turns. pytest-benchmark stores the result."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from model2vec_numba.cli.turns import Turns, rounds_within, timed
+from model2vec_numba.cli.timing import Timings, rounds_within, timed
 
 __all__ = ["PairResult", "PairTimer", "markdown_table"]
 
@@ -16,30 +16,30 @@ _OURS, _PEER = "ours", "peer"
 
 @dataclass(frozen=True)
 class PairResult:
-    """What the rounds of one case took.
+    """The times of one case.
 
     Attributes:
         case: the case's name.
-        peer: the name of what this package was timed against.
+        peer: the peer's name.
         texts: the number of texts that one call works on.
-        size: the number of their bytes, as UTF-8.
-        turns: the seconds of each round, this package's and the peer's.
+        size: the number of bytes of these texts, as UTF-8.
+        turns: the seconds of each round, for this package and for the peer.
     """
 
     case: str
     peer: str
     texts: int
     size: int
-    turns: Turns
+    turns: Timings
 
     @property
     def seconds(self) -> tuple[float, float]:
-        """The medians of the peer's rounds and of ours."""
+        """The median of the peer's rounds, and the median of ours."""
         return self.turns.median(_PEER), self.turns.median(_OURS)
 
     @property
     def ratio(self) -> float:
-        """How many times faster than the peer: the ratio of the medians."""
+        """How many times as fast as the peer this package is: the ratio of the medians."""
         return self.turns.ratio(_PEER, _OURS)
 
     @property
@@ -50,13 +50,13 @@ class PairResult:
 
 
 class PairTimer:
-    """Times one case; the fixture `pair` makes it.
+    """Times one case. The fixture `pair` makes it.
 
     Args:
-        benchmark: pytest-benchmark's fixture, which times this package's calls and stores the result.
+        benchmark: pytest-benchmark's fixture. It times this package's calls and stores the result.
         case: the case's name.
-        rounds: the number of rounds; ``None`` for as many as take about five seconds.
-        report: where the result goes.
+        rounds: the number of rounds. ``None``: as many as take about five seconds.
+        report: is called with the result.
     """
 
     def __init__(self, benchmark: BenchmarkFixture, case: str, rounds: int | None, report: Callable[[PairResult], None]) -> None:
@@ -68,20 +68,22 @@ class PairTimer:
     def __call__(
         self, ours: Callable[[], object], theirs: Callable[[], object], *, peer: str, texts: int, size: int, rounds: int | None = None
     ) -> None:
-        """Time `ours` and `theirs`, which do the same work, on `texts` texts of `size` bytes together.
+        """Time `ours` and `theirs`, which must do the same work. Each runs once before it is timed, to compile, map files and fill caches.
 
-        `rounds` is their number where the command line does not say one; ``None`` for as many as take about five seconds.
-
-        Both have run before their first timed call: the first run of anything compiles, maps files and fills caches.
+        Args:
+            ours, theirs: the work of this package and of the peer.
+            peer: the peer's name.
+            texts, size: the number of texts and of bytes that the work is on.
+            rounds: the number of rounds, unless the command line has one. ``None``: as many as take about five seconds.
         """
         theirs(), ours()
         rounds = self._rounds or rounds or rounds_within(timed(theirs)() + timed(ours)())
         their_seconds: list[float] = []
-        # pytest-benchmark runs `setup` before each round and does not time it, which is where the peer has its turn.
+        # pytest-benchmark runs `setup` before each round and does not time it. There the peer takes its turn.
         self._benchmark.pedantic(ours, setup=lambda: their_seconds.append(timed(theirs)()), rounds=rounds)
         if self._benchmark.stats is None:  # --benchmark-disable
             return
-        turns = Turns({_OURS: list(self._benchmark.stats.stats.data), _PEER: their_seconds})
+        turns = Timings({_OURS: list(self._benchmark.stats.stats.data), _PEER: their_seconds})
         result = PairResult(self._case, peer, texts, size, turns)
         self._benchmark.extra_info.update(
             peer=peer,
@@ -96,9 +98,9 @@ class PairTimer:
 
 
 def markdown_table(results: list[PairResult]) -> list[str]:
-    """The lines of a table of results: for each side texts and megabytes in a second of its median round, and the ratio of the medians.
+    """Return the lines of a table of results: for each side the texts and megabytes per second of its median round, and the ratio of the medians.
 
-    In brackets, the lowest and the highest ratio of a round.
+    The brackets show the lowest and the highest ratio of a round.
     """
     rows = [
         ["case", "texts", "bytes each", "peer", "peer, texts/s", "MB/s", "ours, texts/s", "MB/s", "ratio (rounds)"],

@@ -1,7 +1,7 @@
-"""The systems that people would otherwise use, each really run, on the same files and texts as this package.
+"""The contenders: this package, and the systems that people would use instead. All of them run on the same files and texts.
 
-None is handicapped: each is called as its documentation says, or faster where a larger batch or no progress bar makes it so. One that is not
-installed, or that refuses a model, is named with the reason.
+Each is called as its documentation says, or in a faster way, with a larger batch or without a progress bar. A contender that is not installed, or
+that refuses a model, is reported with the reason.
 """
 
 from __future__ import annotations
@@ -22,27 +22,28 @@ from numpy.typing import NDArray
 
 from benchmarks.rust_peers import CRATES, RustPeer, RustPeerError
 from model2vec_numba import StaticModel
-from model2vec_numba.cli.turns import timed
-from model2vec_numba.text import flatten
-from model2vec_numba.tokenization import choose_backend, parse_tokenizer
-from model2vec_numba.tokenization.library import LibraryBackend
+from model2vec_numba.cli.timing import timed
+from model2vec_numba.text.strings import flatten
+from model2vec_numba.tokenization.library import tokenize_with_library
+from model2vec_numba.tokenization.spec.spec import parse_tokenizer
+from model2vec_numba.tokenization.tokenizer import make_tokenizer
 
 __all__ = ["OURS", "Contender", "encoders", "tokenizers"]
 
 OURS = "model2vec-numba"
 
-_BATCH = 1024  # with sentence-transformers' default of 32 it took 18 % longer
+_BATCH = 1024  # sentence-transformers' default of 32 took 18 % longer
 
 
 @dataclass
 class Contender:
-    """A system at work on some texts.
+    """A system, ready to work on some texts.
 
     Attributes:
         name: its name and version.
-        run: does the work once, and says how many seconds it took.
-        result: what it computes: vectors, float of shape (texts, dim), or each text's ids.
-        unlike: of how many texts the result is not this package's, and why if that is known.
+        run: does the work once, and returns the seconds that it took.
+        result: returns the result of the work: vectors, float of shape (texts, dim), or each text's ids.
+        unlike: how many texts have another result than this package's, in words. "": none.
     """
 
     name: str
@@ -55,13 +56,13 @@ class Contender:
 def encoders(
     folder: Path, texts: Sequence[str], threads: int | None, rust: Path | RustPeerError
 ) -> Iterator[tuple[dict[str, Contender], dict[str, str]]]:
-    """The contenders that encode `texts` with the model in `folder`, this package the first, and the reasons why others do not.
+    """Give the contenders that encode texts with a model, this package first, and the reason for each contender that cannot.
 
     Args:
-        folder: a model in Model2Vec's layout.
-        texts: without line feeds.
+        folder: the model, in Model2Vec's layout.
+        texts: the texts, without line feeds.
         threads: 1, or ``None`` for all cores.
-        rust: what `rust_peers.build` has made, or why it has not.
+        rust: the executable that `rust_peers.build` returned, or the error that it raised.
     """
     found: dict[str, Contender] = {}
     absent: dict[str, str] = {}
@@ -86,7 +87,7 @@ def encoders(
 
 
 def _add(name: str, make: Callable[[], Contender], found: dict[str, Contender], absent: dict[str, str]) -> None:
-    """Add the contender that `make` makes to those found, or the reason why it cannot be made to those absent."""
+    """Add the contender that `make` returns to `found`. If it raises an error, add the reason to `absent`."""
     try:
         found[name] = make()
     except ImportError as error:
@@ -94,13 +95,14 @@ def _add(name: str, make: Callable[[], Contender], found: dict[str, Contender], 
     except _CannotError as error:
         absent[name] = str(error)
     except Exception as error:
-        # Whatever a peer raises where it does not take a model.
+        # A peer may raise anything if it does not support a model.
         absent[name] = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
 def _compare_vectors(vectors: NDArray[Any], expected: NDArray[np.float32]) -> str:
+    """Return how many vectors differ, and by how much, in words. "": none."""
     difference = np.abs(vectors.astype(np.float32) - expected).max(axis=1)
-    # Half precision, in which some average, has three digits.
+    # Some contenders average in half precision, which has three digits.
     unlike = int((difference > 5e-3).sum())
     return f"{unlike:,} of {len(expected):,} vectors differ, by up to {difference.max():.1g}" if unlike else ""
 
@@ -114,7 +116,7 @@ def _ours(folder: Path, texts: Sequence[str], threads: int | None) -> Contender:
 
 def _model2vec(folder: Path, texts: Sequence[str], threads: int | None, processes: bool) -> Contender:
     model = model2vec.StaticModel.from_pretrained(folder)
-    # Its processes start where there are more than 10,000 texts, unless it is told otherwise.
+    # By default it starts processes for more than 10,000 texts.
     work = partial(model.encode, list(texts), use_multiprocessing=processes, multiprocessing_threshold=0)
     name = f"model2vec {version('model2vec')}" + (", its processes" if processes else "")
     return Contender(name, _with_threads(work, threads), work)
@@ -143,10 +145,11 @@ def _rust(stack: ExitStack, rust: Path | RustPeerError, crate: str, folder: Path
 
 
 def _with_threads(work: Callable[[], object], threads: int | None) -> Callable[[], float]:
-    """A contestant whose `tokenizers` uses one thread, or all: the library asks for the variable at each call."""
+    """Return a function that does the work once with one thread of `tokenizers`, or with all, and returns the seconds that it took."""
     run = timed(work)
 
     def limited() -> float:
+        # The library reads the variable at each call.
         os.environ["TOKENIZERS_PARALLELISM"] = "false" if threads == 1 else "true"
         return run()
 
@@ -154,52 +157,49 @@ def _with_threads(work: Callable[[], object], threads: int | None) -> Callable[[
 
 
 def tokenizers(folder: Path, texts: Sequence[str]) -> tuple[dict[str, Contender], dict[str, str]]:
-    """The contenders that tokenise `texts` on one thread, this package the first, and the reasons why others do not."""
+    """Return the contenders that tokenise `texts` on one thread, this package first, and the reason for each contender that cannot."""
     spec = parse_tokenizer((folder / "tokenizer.json").read_text(encoding="utf-8"), str(folder))
     given, batch = list(texts), flatten(texts)
-    backend, library = choose_backend(spec), spec.make_library()
-    expected = backend.tokenize(batch, None)
-    wanted = [expected.ids[first:last].tolist() for first, last in expected.bounds()]
+    tokenizer, library = make_tokenizer(spec), spec.make_library()
+    scratch = tokenizer.take_scratch()
+    work = partial(tokenizer.tokenize, batch, None, scratch)
+    tokens = work()
+    expected = [tokens.ids[begin:end].tolist() for begin, end in tokens.bounds()]
     found = {
-        OURS: Contender(f"{OURS} {version(OURS)}", timed(lambda: backend.tokenize(batch, None)), lambda: wanted),
+        OURS: Contender(f"{OURS} {version(OURS)}", timed(work), lambda: expected),
         "tokenizers": Contender(
             f"tokenizers {version('tokenizers')}",
             _with_threads(lambda: library.encode_batch_fast(given, add_special_tokens=False), 1),
-            lambda: _known(LibraryBackend(spec).tokenize(batch, None)),
+            lambda: tokenize_with_library(spec, given, None),
         ),
     }
     absent: dict[str, str] = {}
-    _add("flash-tokenizer", lambda: _flash_tokenizer(spec.parts, spec.tokens, given), found, absent)
-    _add("BlingFire", lambda: _bling_fire(spec.parts, given), found, absent)
+    _add("flash-tokenizer", lambda: _flash_tokenizer(spec.config, spec.tokens, given), found, absent)
+    _add("BlingFire", lambda: _bling_fire(spec.config, given), found, absent)
     for contender in found.values():
         ids = contender.result()
-        unlike = sum(a != b for a, b in zip(ids, wanted, strict=True)) if ids is not None else None
-        if unlike:
-            contender.unlike = f"{unlike:,} of {len(wanted):,} texts have other ids"
-        elif unlike is None:
-            contender.unlike = "BERT's own vocabulary, not the model's"
+        if ids is None:
+            contender.unlike = "uses BERT's vocabulary, not the model's"
+        elif different := sum(a != b for a, b in zip(ids, expected, strict=True)):
+            contender.unlike = f"{different:,} of {len(expected):,} texts have other ids"
     return found, absent
 
 
 class _CannotError(Exception):
-    """A peer has no means for a kind of tokenizer."""
+    """A peer does not support a kind of tokenizer."""
 
 
-def _known(tokens: Any) -> list[list[int]]:
-    return [tokens.ids[first:last].tolist() for first, last in tokens.bounds()]
-
-
-def _flash_tokenizer(parts: dict[str, Any], tokens: Sequence[str], texts: list[str]) -> Contender:
+def _flash_tokenizer(config: dict[str, Any], tokens: Sequence[str], texts: list[str]) -> Contender:
     from flash_tokenizer import BertTokenizerFlash
 
-    if parts["model"]["type"] != "WordPiece":
-        raise _CannotError("has WordPiece alone")
+    if config["model"]["type"] != "WordPiece":
+        raise _CannotError("supports only WordPiece")
     with TemporaryDirectory() as folder:
         vocabulary = Path(folder) / "vocab.txt"
         vocabulary.write_text("\n".join(tokens) + "\n", encoding="utf-8")
-        # It asks for BERT's special tokens, and puts them around every text.
+        # It needs BERT's special tokens in the vocabulary, and puts them around every text.
         tokenizer = BertTokenizerFlash(str(vocabulary), do_lower_case=True, model_max_length=1 << 20).tokenizer
-    unknown = tokens.index(parts["model"]["unk_token"])
+    unknown = tokens.index(config["model"]["unk_token"])
 
     def work() -> list[list[int]]:
         ids: list[list[int]] = tokenizer.batch_encode(texts, "longest", -1, False)
@@ -211,11 +211,11 @@ def _flash_tokenizer(parts: dict[str, Any], tokens: Sequence[str], texts: list[s
     return Contender(f"flash-tokenizer {version('flash-tokenizer')}", timed(work), result)
 
 
-def _bling_fire(parts: dict[str, Any], texts: list[str]) -> Contender:
+def _bling_fire(config: dict[str, Any], texts: list[str]) -> Contender:
     import blingfire
 
-    if parts["model"]["type"] != "WordPiece":
-        raise _CannotError("has vocabularies of its own alone, and none of this kind")
+    if config["model"]["type"] != "WordPiece":
+        raise _CannotError("has only its own vocabularies, and none of this kind")
     handle = blingfire.load_model(str(Path(blingfire.__file__).parent / "bert_base_tok.bin"))
     longest = max(map(len, texts), default=1) + 8
 

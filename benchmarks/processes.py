@@ -1,4 +1,4 @@
-"""Run a side's work in a fresh process, and hear from it what it cost. Started as a script, this is that process."""
+"""Run the work of a package in a fresh process, and return its time or its memory. This file, started as a script, is that process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def run_start(package: str, environment: dict[str, str]) -> dict[str, Any]:
     """Import `package`, load the bundled model and encode a text, in a fresh process.
 
     Returns:
-        "seconds": wall time, from before the process was started to after it has ended; "vector": what it computed.
+        "seconds", the wall time from before the start of the process to after its end, and "vector", the vector of the text.
     """
     begin = time.perf_counter()
     result = _run("start", package, environment)
@@ -27,26 +27,26 @@ def run_start(package: str, environment: dict[str, str]) -> dict[str, Any]:
 
 
 def run_steps(package: str, folder: Path, environment: dict[str, str]) -> dict[str, Any]:
-    """Load the models in `folder`, see `test_memory.py`, and encode texts that touch each of its rows, in a fresh process.
+    """Load the models "small" and "large" of a folder, and encode texts that use every row of the large one, in a fresh process.
 
     Returns:
-        Bytes of the resident set: "imported", "loaded" and "touched" after each step, "loaded_peak" and "touched_peak" the highest until then.
+        Bytes of the resident set: "imported", "loaded" and "touched" after each step, and the maximum until then, "loaded_peak" and "touched_peak".
     """
     return _run("steps", package, environment, str(folder))
 
 
 def run_conversion(folder: Path, environment: dict[str, str]) -> dict[str, Any]:
-    """Load the model in `folder`, save it as int8 in another folder beside it, in a fresh process.
+    """Load the model in a folder and save it as int8 in another folder next to it, in a fresh process.
 
     Returns:
-        Bytes of the resident set: "loaded_peak" and "converted_peak", the highest until the model was loaded, and until all was done.
+        Bytes of the resident set: "loaded_peak" and "converted_peak", the maximum until the model was loaded, and until the end.
     """
     return _run("convert", "model2vec_numba", environment, str(folder))
 
 
 def _run(task: str, package: str, environment: dict[str, str], *arguments: str) -> dict[str, Any]:
     environment = {**os.environ, **environment}
-    # Modules come from their compiled form, as in an installed package.
+    # Python loads modules from their bytecode, as for an installed package.
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     command = [sys.executable, str(Path(__file__)), task, package, *arguments]
     done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
@@ -55,7 +55,7 @@ def _run(task: str, package: str, environment: dict[str, str], *arguments: str) 
 
 
 def _load(package: str, folder: str) -> Any:
-    """The model, loaded by a package that is imported here: this module's other users must not pay for it."""
+    """Load a model with a package. The import is here, because other users of this module must not pay for it."""
     if package == "model2vec":
         from model2vec import StaticModel as Theirs
 
@@ -70,7 +70,7 @@ def _start(package: str, folder: str) -> dict[str, Any]:
 
 
 def _steps(package: str, folder: str) -> dict[str, Any]:
-    # What is there before the model: the package, and its code, which a small model has used.
+    # Memory before the large model: the package, and its code, which a small model has used.
     small = _load(package, f"{folder}/small")
     small.encode(["w1 w2"])
     found = {"imported": memory("VmRSS")}
@@ -80,7 +80,7 @@ def _steps(package: str, folder: str) -> dict[str, Any]:
     for first in range(1, size, step):
         vectors = model.encode([" ".join(f"w{i}" for i in range(first, min(first + step, size)))])
         if not vectors.any():
-            raise RuntimeError(f"{package}: no vector for the tokens from {first} on")
+            raise RuntimeError(f"{package}: the vector of the tokens from {first} on is zero")
     return found | {"touched": memory("VmRSS"), "touched_peak": memory("VmHWM")}
 
 
@@ -94,7 +94,7 @@ def _convert(folder: str) -> dict[str, Any]:
 
 
 def memory(name: str) -> int:
-    """Bytes that are resident, ``VmRSS``, or the most that have been, ``VmHWM``."""
+    """Return the bytes of this process that are resident (``VmRSS``), or the maximum so far (``VmHWM``)."""
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return int(status[name].split()[0]) * 1024
 

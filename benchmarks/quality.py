@@ -1,7 +1,7 @@
-"""What a model loses and gains by being made smaller: ``python -m benchmarks.quality``, with ``--help`` for other models and texts.
+"""Measure what a smaller model costs: ``python -m benchmarks.quality``, with ``--help`` for other models and texts.
 
-For each storage type and number of dimensions: the size, the speed on one thread, and how the pairs of sentences are ranked, compared with the
-model as it is. Written to `docs` as a table, as figures and as JSON.
+For each storage type and number of dimensions it measures the size, the speed on one thread, and how similar the vectors are to those of the original
+model. It writes a page with a table, figures and JSON to `docs`.
 """
 
 from __future__ import annotations
@@ -49,9 +49,10 @@ class Point:
         kind: the storage type, or the size of the vocabulary.
         dims: the number of dimensions.
         size: the bytes of `model.safetensors`.
-        correlation: Spearman's, between the cosines of the pairs and those of the model as it is.
-        mean_cosine, worst_cosine: between a text's vector and that of the model as it is, cut dimensions counted as zeros.
-        texts_per_second: of `encode`, one thread, the median of the rounds.
+        correlation: Spearman's rank correlation between the cosines of the pairs and those of the original model.
+        mean_cosine, worst_cosine: the mean and the lowest cosine between a text's vector and that of the original model. Cut dimensions count as
+            zeros.
+        texts_per_second: the speed of `encode` on one thread, the median of the rounds.
     """
 
     kind: str
@@ -64,10 +65,10 @@ class Point:
 
 
 def main() -> None:
-    """Measure, and write what was found."""
+    """Measure, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, help="a model's folder; without: the bundled model")
-    parser.add_argument("--pairs", type=Path, metavar="FILE", help="sentences, each two lines a pair; without: some of Python's documentation")
+    parser.add_argument("--model", type=Path, help="a model's folder (default: the bundled model)")
+    parser.add_argument("--pairs", type=Path, metavar="FILE", help="sentences, every two lines a pair (default: sentences of Python's documentation)")
     parser.add_argument("-o", "--output", type=Path, default=Path("docs"), help="the folder to write to")
     arguments = parser.parse_args()
     model2vec_numba.set_num_threads(1)
@@ -84,17 +85,17 @@ def main() -> None:
     }
     (arguments.output / "quality.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     save_figure(lambda: draw(points), arguments.output / "quality", note_of("quality", content["machine"]))
-    (arguments.output / "quality.md").write_text(page(name, len(pairs), points), encoding="utf-8")
+    (arguments.output / "quality.md").write_text(page(name, len(pairs), points, content["machine"]), encoding="utf-8")
 
 
 def pairs_of_file(path: Path) -> list[tuple[str, str]]:
-    """Each two lines of a file of UTF-8 text."""
+    """Return every two lines of a file of UTF-8 text as a pair. Pairs with an empty line are left out."""
     lines = path.read_text(encoding="utf-8-sig").split("\n")
     return [(left, right) for left, right in zip(lines[::2], lines[1::2], strict=False) if left and right]
 
 
 def default_pairs() -> list[tuple[str, str]]:
-    """Pairs of every degree of likeness: a sentence, and it with words dropped and replaced by those of another."""
+    """Return pairs of all degrees of similarity: a sentence, and the same sentence with words dropped and replaced by those of another."""
     sentences = [sentence for text in _prose() for sentence in text.replace("\n", " ").split(". ") if 8 < len(sentence.split()) < 40]
     generator = random.Random(20240229)
     pairs = []
@@ -110,10 +111,10 @@ def _prose() -> list[str]:
 
 
 def forms(model: StaticModel) -> Iterator[tuple[str, StaticModel]]:
-    """The model in every form, each under a name."""
+    """Give the model in every form, with the form's name."""
     dims = [count for count in _DIMS if count <= model.dim]
     for kind, options in _TYPES.items():
-        # What is int8 already gets no other scales.
+        # A matrix that is int8 already keeps its scales.
         if "int8_scales" in options and model.embedding_dtype == "int8":
             continue
         for count in dims:
@@ -124,7 +125,7 @@ def forms(model: StaticModel) -> Iterator[tuple[str, StaticModel]]:
 
 
 def measure(model: StaticModel, pairs: list[tuple[str, str]]) -> list[Point]:
-    """All forms of the model. Their speeds are taken in turns, in an order of chance, so that what slows the machine slows all alike."""
+    """Measure all forms of the model. They are timed in turns, in random order, so that anything that slows the machine slows all of them."""
     texts = [text for pair in pairs for text in pair]
     original = model.encode(texts, normalize=True).astype(np.float64)
     expected = _ranks((original[::2] * original[1::2]).sum(axis=1))
@@ -152,7 +153,7 @@ def measure(model: StaticModel, pairs: list[tuple[str, str]]) -> list[Point]:
 
 
 def _ranks(values: NDArray[Any]) -> NDArray[np.float64]:
-    """The rank of each value; equal ones, which are few, in the order in which they stand."""
+    """Return the rank of each value. Equal values, which are few, are ranked in the order of their positions."""
     ranks = np.empty(len(values))
     ranks[np.argsort(values, kind="stable")] = np.arange(len(values))
     return ranks
@@ -165,7 +166,7 @@ def _saved_size(model: StaticModel) -> int:
 
 
 def draw(points: list[Point]) -> Figure:
-    """Two panels over the size: what is lost, and the speed."""
+    """Draw the loss and the speed over the size of the file, in two panels."""
     figure = Figure(figsize=(8, 7))
     lost, speed = figure.subplots(2, 1, sharex=True)
     kinds = list(dict.fromkeys(point.kind for point in points))
@@ -173,7 +174,7 @@ def draw(points: list[Point]) -> Figure:
         chosen = [point for point in points if point.kind == kind]
         sizes = [point.size / 1e6 for point in chosen]
         marker = "s" if "vectors" in kind else "o"
-        # Where nothing is lost there is no logarithm.
+        # A loss of zero has no logarithm.
         lost.plot(sizes, [max(1 - point.correlation, 1e-7) for point in chosen], marker=marker, color=colour, label=kind)
         speed.plot(sizes, [point.texts_per_second / 1e3 for point in chosen], marker=marker, color=colour)
         if kind in ("float32", "int8"):
@@ -185,23 +186,27 @@ def draw(points: list[Point]) -> Figure:
     return figure
 
 
-def page(name: str, pairs: int, points: list[Point]) -> str:
-    """The page of the documentation."""
+def page(name: str, pairs: int, points: list[Point], machine: str) -> str:
+    """Return the page of the documentation."""
     rows = "\n".join(
         f"| {point.kind} | {point.dims} | {point.size / 1e6:.2f} MB | {point.correlation:.5f} | {point.mean_cosine:.5f} | {point.worst_cosine:.5f} | "
         f"{point.texts_per_second:,.0f} |"
         for point in points
     )
-    return f"""# What a smaller model costs
+    return f"""# The cost of smaller models
 
-{name[0].upper()}{name[1:]} in other storage types, with fewer dimensions and with fewer vectors, compared with itself as it is: Spearman's rank
-correlation of the cosines of {pairs:,} pairs of sentences, and the cosine between a text's vector before and after (dimensions that were cut
-count as zeros). Where nothing is lost, the figure has 10⁻⁷, for want of a logarithm of zero. Texts a second are those of one thread on paragraphs of
-Python's documentation, all forms in turns. Made by `python -m benchmarks.quality`, which takes other models and sentences too.
+{name[0].upper()}{name[1:]} in other storage types, with fewer dimensions and with fewer vectors, compared with the original:
 
-{describe_machine()}
+- rank correlation: Spearman's, between the cosines of {pairs:,} pairs of sentences and those of the original;
+- mean and worst cosine: between a text's vector and that of the original. Dimensions that were cut count as zeros;
+- texts/s: on one thread, on paragraphs of Python's documentation. All forms take turns.
 
-{markdown_picture("quality", "Two curves for each storage type over the size of the file: what is lost, and the texts encoded in a second")}
+The figure shows a loss of zero as 10⁻⁷, because zero has no logarithm. The page is made by `python -m benchmarks.quality`, which also accepts other
+models and sentences.
+
+{machine}
+
+{markdown_picture("quality", "Two curves for each storage type over the size of the file: the loss, and the texts per second")}
 
 | stored as | dimensions | size | rank correlation | mean cosine | worst cosine | texts/s |
 | --- | --: | --: | --: | --: | --: | --: |

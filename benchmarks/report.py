@@ -1,7 +1,7 @@
-"""The whole report, by one command: ``python -m benchmarks.report``, or ``nox -s report``, which installs the peers too.
+"""Make the whole report with one command: ``python -m benchmarks.report``, or ``nox -s report``, which also installs the peers.
 
-Writes `benchmarks.json`, `benchmarks.md` and the figures to a folder, and README.md's table of speeds. All contenders take turns on the same files
-and texts, and each contender's vectors are compared with this package's before it is timed.
+It writes `benchmarks.json`, `benchmarks.md` and the figures to a folder, and the table of speeds to README.md. All contenders take turns on the same
+files and texts. The vectors of each contender are compared with this package's before it is timed.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import model2vec_numba
-from benchmarks.contests import contest, contest_on_all_cores
+from benchmarks.comparisons import compare_contenders, compare_on_all_cores
 from benchmarks.corpora import Corpus, default_corpora, documents
 from benchmarks.figures import COLOURS, markdown_picture, note_of, save_figure
-from benchmarks.growth import CAPTIONS, draw_growth, growth_tables, measure_growth
+from benchmarks.growth import measure_growth
+from benchmarks.growth_pages import CAPTIONS, draw_growth, growth_tables
 from benchmarks.large_models import write_wordpiece_model
 from benchmarks.machine import describe_machine
 from benchmarks.made_models import KINDS, TYPES, write_models
@@ -29,24 +30,31 @@ from benchmarks.peers import OURS, Contender, encoders, tokenizers
 from benchmarks.processes import run_start, run_steps
 from benchmarks.rust_peers import RustPeerError, build
 from model2vec_numba import StaticModel
-from model2vec_numba.cli.turns import take_turns, timed
-from model2vec_numba.pooling import pool
-from model2vec_numba.text import BatchLimits, portions
+from model2vec_numba.batches import BatchLimits, TextBatch
+from model2vec_numba.cli.timing import time_in_turns, timed
+from model2vec_numba.pooling.kernels import pool
+from model2vec_numba.text.strings import string_batches
 
 _README = Path(__file__).parents[1] / "README.md"
-_RUST_README = {"model2vec (Rust), its README": 8000, "model2vec (Python), the same": 4650}
+_RUST_README = {"model2vec (Rust), its README": 8000, "model2vec (Python), the same README": 4650}
+
+_METHOD = (
+    "All contenders use the same texts and model files, and take turns, round by round. Speeds are medians. A ratio is the ratio of two medians,"
+    " and the brackets show the lowest and the highest ratio of any one round. The vectors of each contender are compared with this package's"
+    " before it is timed, and the last column says where they differ."
+)
 
 Row = dict[str, Any]
 
 
 def main() -> None:
-    """Measure everything, and write it down."""
+    """Measure everything, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", type=Path, default=Path("docs"), help="the folder to write to")
-    parser.add_argument("--quick", action="store_true", help="little of everything: whether it works, not how fast it is")
-    parser.add_argument("--text", type=Path, metavar="FILE", help="UTF-8 text, in paragraphs, to use instead of Python's documentation")
-    parser.add_argument("--readme", action="store_true", help="put the table of speeds into README.md, and what README.md shows into the folder")
-    parser.add_argument("--draw", action="store_true", help="measure nothing: write the pages and figures of the JSON that is there")
+    parser.add_argument("--quick", action="store_true", help="measure little of everything, to check that it works")
+    parser.add_argument("--text", type=Path, metavar="FILE", help="UTF-8 text in paragraphs, to use instead of Python's documentation")
+    parser.add_argument("--readme", action="store_true", help="also write the table of speeds to README.md")
+    parser.add_argument("--draw", action="store_true", help="measure nothing, and write the page and the figures from the existing JSON")
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
     path = arguments.output / "benchmarks.json"
@@ -66,7 +74,7 @@ def main() -> None:
 
 
 def measure(quick: bool, text: Path | None) -> dict[str, Any]:
-    """Everything, as JSON has it."""
+    """Return all results, in the form that the JSON file has."""
     seconds = 0.5 if quick else 5.0
     corpora = _corpora(300 if quick else 20_000, text)
     try:
@@ -76,7 +84,7 @@ def measure(quick: bool, text: Path | None) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         models = write_models(Path(folder), 3000 if quick else 60_000)
         results: dict[str, Any] = {"machine": describe_machine(), "quick": quick, "encode": [], "absent": {}}
-        # The paragraphs first: they are the headline.
+        # The paragraphs come first: README shows them.
         for corpus in corpora:
             for name in TYPES:
                 _encode(results, corpus, models, name, rust, seconds)
@@ -84,7 +92,7 @@ def measure(quick: bool, text: Path | None) -> dict[str, Any]:
             for corpus in corpora[:3]:
                 _encode(results, corpus, models, name, rust, seconds)
         for name in ("int8", "float32"):
-            rows, absent = contest_on_all_cores(models[name], corpora[0], name, rust, seconds)
+            rows, absent = compare_on_all_cores(models[name], corpora[0], name, rust, seconds)
             results["encode"] += rows
             results["absent"] |= {f"{peer}, {name}": reason for peer, reason in absent.items()}
         results["tokenize"] = [
@@ -101,7 +109,7 @@ def measure(quick: bool, text: Path | None) -> dict[str, Any]:
 
 
 def _corpora(limit: int, text: Path | None) -> list[Corpus]:
-    """Paragraphs, lines, names and documents, on one line each, as the Rust programs read them."""
+    """Return paragraphs, lines, names and documents. Each text is on one line, because the Rust programs read a text a line."""
     corpora = list(default_corpora())
     if text is not None:
         paragraphs = [part for part in re.split(r"\n\s*\n", text.read_text(encoding="utf-8-sig")) if part.strip()]
@@ -112,50 +120,66 @@ def _corpora(limit: int, text: Path | None) -> list[Corpus]:
 def _encode(results: dict[str, Any], corpus: Corpus, models: dict[str, Path], name: str, rust: Path | RustPeerError, seconds: float) -> None:
     with encoders(models[name], corpus.texts, 1, rust) as (found, absent):
         results["absent"] |= {f"{peer}, {name}": reason for peer, reason in absent.items()}
-        results["encode"] += contest(found, corpus, name, 1, seconds)
+        results["encode"] += compare_contenders(found, corpus, name, 1, seconds)
 
 
 def _tokenize(results: dict[str, Any], corpus: Corpus, folder: Path, name: str, seconds: float) -> list[Row]:
     found, absent = tokenizers(folder, corpus.texts)
     results["absent"] |= {f"{peer}, {name}": reason for peer, reason in absent.items()}
-    return contest(found, corpus, name, 1, seconds)
+    return compare_contenders(found, corpus, name, 1, seconds)
 
 
 def _stages(folder: Path, corpus: Corpus, name: str, seconds: float) -> Row:
-    """How much of `encode` on one thread each stage takes."""
+    """Return the seconds of `encode` on one thread, and of each of its stages alone."""
     model = StaticModel.from_pretrained(folder)
-    batches = [portion.flatten() for portion in portions(corpus.texts, None, BatchLimits(1024))]
-    tokens = [model._backend.tokenize(batch, model.max_length) for batch in batches]
+    tokenizer, table = model._tokenizer, model._table
+
+    def flatten_all() -> list[TextBatch]:
+        return [batch.make() for batch in string_batches(corpus.texts, None, BatchLimits(1024))]
+
+    batches = flatten_all()
+    # A result may refer to its scratch memory, so each of the results that are kept has scratch memory of its own.
+    tokens = [tokenizer.tokenize(batch, model.max_length, tokenizer.take_scratch()) for batch in batches]
     out = np.empty((max(map(len, batches)), model.dim), np.float32)
 
-    def pool_all() -> None:
-        for ids in tokens:
-            pool(model._table, ids, True, out[: len(ids)])
+    def tokenize_all() -> None:
+        scratch = tokenizer.take_scratch()
+        for batch in batches:
+            tokenizer.tokenize(batch, model.max_length, scratch)
+        tokenizer.give_back(scratch)
 
-    turns = take_turns(
+    def pool_all() -> None:
+        for token_batch in tokens:
+            pool(table, token_batch, True, out[: len(token_batch)])
+
+    turns = time_in_turns(
         {
             "encode": timed(lambda: model.encode(corpus.texts, num_threads=1)),
-            "flatten": timed(lambda: [portion.flatten() for portion in portions(corpus.texts, None, BatchLimits(1024))]),
-            "tokenise": timed(lambda: [model._backend.tokenize(batch, model.max_length) for batch in batches]),
+            "flatten": timed(flatten_all),
+            "tokenise": timed(tokenize_all),
             "pool": timed(pool_all),
         },
         seconds=seconds,
         least=min(0.1, seconds / 10),
     )
-    return {"model": name, "tokens": sum(len(ids.ids) for ids in tokens), **{stage: turns.median(stage) for stage in turns.seconds}}
+    return {
+        "model": name,
+        "tokens": sum(int(token_batch.offsets[-1]) for token_batch in tokens),
+        **{stage: turns.median(stage) for stage in turns.seconds},
+    }
 
 
 def _latency(folder: Path, name: str, seconds: float) -> Iterator[Row]:
-    """One sentence at a time."""
+    """Give the rows of calls with one sentence."""
     text = "The train to Vienna leaves at seven in the morning, and the next one at nine."
-    with encoders(folder, [text], 1, RustPeerError("one text in another process is no call")) as (found, _):
+    with encoders(folder, [text], 1, RustPeerError("a call in another process cannot be compared")) as (found, _):
         ours, theirs = StaticModel.from_pretrained(folder), found["model2vec"]
         pair = {OURS: Contender(found[OURS].name, timed(lambda: ours.encode(text)), lambda: None), "model2vec": theirs}
-        yield from contest(pair, Corpus("one sentence", [text]), name, 1, min(seconds, 2.0))
+        yield from compare_contenders(pair, Corpus("one sentence", [text]), name, 1, min(seconds, 2.0))
 
 
 def _processes(folder: Path, rounds: int, quick: bool) -> dict[str, Any]:
-    """Starts, with a warm cache and an empty one, and memory with a large model, each in a process of its own."""
+    """Measure starts with a warm and an empty cache, and the memory of a large model, each in a process of its own."""
     cache = {"NUMBA_CACHE_DIR": str(folder / "cache")}
     starts: dict[str, list[float]] = {"model2vec": [], OURS: []}
     empty = run_start("model2vec_numba", cache)["seconds"]
@@ -174,13 +198,13 @@ def _speed(row: Row) -> float:
 
 
 def _headline(results: dict[str, Any], threads: int | str = 1) -> list[Row]:
-    """The rows of the paragraphs."""
+    """Return the rows of the paragraphs."""
     corpus = results["encode"][0]["corpus"]
     return [row for row in results["encode"] if row["corpus"] == corpus and row["threads"] == threads and row["model"] in TYPES]
 
 
 def speed_table(results: dict[str, Any]) -> list[str]:
-    """README's table: the paragraphs, one thread."""
+    """Return the lines of README's table: the paragraphs, one thread."""
     rows = _headline(results)
     contenders = [name for name in dict.fromkeys(row["contender"] for row in rows) if name != OURS]
     named = {row["contender"]: row["name"] for row in rows}
@@ -198,7 +222,7 @@ def speed_table(results: dict[str, Any]) -> list[str]:
 
 
 def draw_speed(results: dict[str, Any]) -> Figure:
-    """Bars: each contender's texts a second on the paragraphs, one thread, int8 and float32."""
+    """Draw bars: the texts per second of each contender on the paragraphs, with one thread, for int8 and float32."""
     figure = Figure(figsize=(8, 4))
     panels = figure.subplots(1, 2, sharex=True)
     rows = _headline(results)
@@ -228,7 +252,7 @@ def _table(rows: Sequence[Row], what: str) -> list[str]:
 
 
 def page(results: dict[str, Any], figures: Sequence[str]) -> str:
-    """The page of the documentation."""
+    """Return the page of the documentation."""
     encode, processes = results["encode"], results["processes"]
     corpora = {row["corpus"]: row for row in encode}
     lines = [
@@ -236,30 +260,31 @@ def page(results: dict[str, Any], figures: Sequence[str]) -> str:
         "",
         f"{results['machine']} Made by `nox -s report`.",
         "",
-        "All contenders take turns, round by round, on the same texts and model files; speeds are medians, and after each ratio of medians stand the"
-        " lowest and the highest ratio of any one round. Every contender's vectors are compared with this package's before it is timed; the last"
-        " column says where they differ. The texts, on one line each: "
-        + "; ".join(f"{name}, {row['texts']:,} of {row['bytes'] / row['texts']:,.0f} bytes" for name, row in corpora.items())
-        + ". int8, float16 and float32 are the bundled model (WordPiece, 256 dimensions) in these types; unigram and bpe are models made by a"
-        " script, with float32 vectors.",
+        _METHOD,
         "",
-        *(["**A quick run, which shows only that everything works.**", ""] if results["quick"] else []),
-        markdown_picture("speed", "Bars: the texts that each contender encodes in a second"),
+        "The texts, each on one line: "
+        + "; ".join(f"{name}, {row['texts']:,} of {row['bytes'] / row['texts']:,.0f} bytes" for name, row in corpora.items())
+        + ". The models int8, float16 and float32 are the bundled model (WordPiece, 256 dimensions) in these types. The models unigram and bpe are"
+        " made by a script and have float32 vectors.",
+        "",
+        *(["**This was a quick run. It shows only that everything works.**", ""] if results["quick"] else []),
+        markdown_picture("speed", "Bars: the texts per second of each contender"),
         "",
         "## Encode",
         "",
         *_table(encode, "texts"),
         "",
+        *(["Contenders that could not take part:", ""] if results["absent"] else []),
         *(f"- {name}: {reason}" for name, reason in results["absent"].items()),
         "",
         *_shortfalls(results),
         "",
-        "The aims were set when every peer left tokenising to the `tokenizers` library, which takes most of the time.",
-        "Since its version 0.4 the crate model2vec-rs has tokenisers of its own for WordPiece and Unigram.",
+        "The aims were set when every peer tokenised with the `tokenizers` library, which takes most of the time.",
+        "Since version 0.4, the crate model2vec-rs has its own tokenisers for WordPiece and Unigram.",
         "",
         "## The Rust crate's headline",
         "",
-        "Samples a second on one thread, by the README of the crate `model2vec`, and here with today's versions (paragraphs, float32).",
+        "Samples per second on one thread: the numbers in the README of the crate `model2vec`, and the speeds measured here (paragraphs, float32).",
         "",
         "| | samples/s |",
         "| --- | --: |",
@@ -268,7 +293,7 @@ def page(results: dict[str, Any], figures: Sequence[str]) -> str:
         "",
         "## Where the time goes",
         "",
-        "On one thread, paragraphs, stage by stage, each by itself over all batches.",
+        "Each step of `encode` alone, over all batches of the paragraphs, on one thread.",
         "",
         "| model | tokens | encode, ms | flatten, ms | tokenise, ms | pool, ms |",
         "| --- | --: | --: | --: | --: | --: |",
@@ -298,7 +323,7 @@ def page(results: dict[str, Any], figures: Sequence[str]) -> str:
 
 
 def _shortfalls(results: dict[str, Any]) -> Iterator[str]:
-    """Where this package is not as many times as fast as it set out to be."""
+    """Give a line for each aim: how many times as fast as the fastest peer this package should be, and is."""
     aims = {("model2vec", "int8"): 40, ("model2vec", "float32"): 30, ("Rust", "int8"): 20, ("Rust", "float32"): 15}
     for (peer, model), aim in aims.items():
         rows = [row for row in _headline(results) if row["model"] == model and (row["contender"] == peer or f"({peer})" in row["contender"])]
@@ -311,13 +336,13 @@ def _shortfalls(results: dict[str, Any]) -> Iterator[str]:
 
 def _process_lines(processes: dict[str, Any]) -> Iterator[str]:
     theirs, ours = (float(np.median(processes["starts"][name])) for name in ("model2vec", OURS))
-    yield f"- From the start of a process to its first vector, compiled code in the cache: {ours:.2f} s; model2vec {theirs:.2f} s."
-    yield f"- The same with an empty cache, which compiles: {processes['empty cache']:.1f} s."
+    yield f"- From the start of a process to its first vector, with a warm cache of compiled code: {ours:.2f} s. model2vec: {theirs:.2f} s."
+    yield f"- The same with an empty cache, so that kernels are compiled: {processes['empty cache']:.1f} s."
     for package, steps in processes["memory"].items():
         found = {step: size / 1e6 for step, size in steps.items()}
         yield (
-            f"- An int8 model of {processes['rows']:,} x 256 in {package}: resident {found['loaded']:.0f} MB when loaded (peak "
-            f"{found['loaded_peak']:.0f}), {found['touched']:.0f} when every row was used (peak {found['touched_peak']:.0f})."
+            f"- Resident memory of {package} with an int8 model of {processes['rows']:,} x 256: {found['loaded']:.0f} MB after loading (peak "
+            f"{found['loaded_peak']:.0f}), {found['touched']:.0f} MB after every row was used (peak {found['touched_peak']:.0f})."
         )
 
 

@@ -1,13 +1,13 @@
-"""The Rust crates that read Model2Vec models, as peers. The Cargo project in the folder `rust_peers` calls them, in a process of its own.
+"""The Rust crates that read Model2Vec models, as peers. The Cargo project in the folder `rust_peers` calls them in a process of its own.
 
-A peer encodes when it is told to, so that it can take turns with this package:
+A peer encodes on request, so that it can take turns with this package:
 
     executable = build()
     with RustPeer(executable, "model2vec-rs", folder, texts, threads=1) as peer:
         check(peer.vectors())
         seconds = [peer.run() for _ in range(rounds)]
 
-Where a crate means something else than this package, its vectors differ; `rust_peers/README.md` says where.
+In some cases the vectors of a crate differ from those of this package. `rust_peers/README.md` lists them.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ _SECONDS_TO_END = 60.0
 
 
 class RustPeerError(RuntimeError):
-    """A peer cannot be built, does not read a model, or has ended before its time. The message is the compiler's or the crate's own."""
+    """A peer cannot be built, cannot read a model, or has ended too early. The message is that of the compiler or the crate."""
 
 
 def find_cargo() -> Path | None:
-    """Cargo's executable: the one on the search path, else the one where rustup installs it."""
+    """Return Cargo's executable: the one on the search path, else the one in the folder where rustup installs it. ``None``: there is none."""
     if found := shutil.which("cargo"):
         return Path(found)
     home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
@@ -48,24 +48,24 @@ def find_cargo() -> Path | None:
 
 
 def build(target: Path | None = None) -> Path:
-    """Compile the project for this machine's processor. It takes minutes the first time, and fetches the newest crates that `Cargo.toml` admits.
+    """Compile the project for this machine's processor. The first time it takes minutes and downloads the newest crates that `Cargo.toml` allows.
 
     Args:
-        target: Cargo's folder for what it makes; ``None`` for `rust_peers/target`.
+        target: the folder for Cargo's output. ``None``: `rust_peers/target`.
 
     Returns:
         The executable, which has both crates.
 
     Raises:
-        RustPeerError: there is no Cargo, or it fails; the message has its last lines.
+        RustPeerError: Cargo is not installed, or it failed. The message has its last lines.
     """
     cargo = find_cargo()
     if cargo is None:
-        raise RustPeerError("cargo is neither on the search path nor where rustup installs it")
+        raise RustPeerError("cargo is neither on the search path nor in the folder where rustup installs it")
     target = (target or _PROJECT / "target").resolve()
-    # Cargo says by itself what it has made, and where; its messages to people are on standard error.
+    # Cargo prints the path of the executable as JSON on standard output. Its other messages are on standard error.
     command = [str(cargo), "build", "--release", "--quiet", "--target-dir", str(target), "--message-format", "json-render-diagnostics"]
-    path = os.pathsep.join([str(cargo.parent), os.environ.get("PATH", os.defpath)])  # Cargo starts rustc, which is beside it
+    path = os.pathsep.join([str(cargo.parent), os.environ.get("PATH", os.defpath)])  # Cargo starts rustc, which is in the same folder
     environment = {**os.environ, "PATH": path, "RUSTFLAGS": "-C target-cpu=native"}
     done = subprocess.run(
         command,
@@ -82,7 +82,7 @@ def build(target: Path | None = None) -> Path:
     messages: list[dict[str, Any]] = [json.loads(line) for line in done.stdout.splitlines()]
     executables = [Path(message["executable"]) for message in messages if message.get("executable")]
     if len(executables) != 1:
-        raise RustPeerError(f"cargo build made {len(executables)} executables, not one")
+        raise RustPeerError(f"cargo build made {len(executables)} executables, expected one")
     return executables[0]
 
 
@@ -90,19 +90,20 @@ class RustPeer:
     """A process that has loaded a model with one of the crates, and encodes the same texts again and again.
 
     Args:
-        executable: what `build` has returned.
+        executable: the executable that `build` returned.
         crate: one of `CRATES`.
         folder: the model, in Model2Vec's layout.
-        texts: what to encode. A line feed in a text is a ``ValueError``: the process reads a text a line.
-        threads: how many the crate may use; ``None`` for as many as the process has processors.
+        texts: the texts to encode. None may contain a line feed, because the process reads a text a line.
+        threads: the number of threads that the crate may use. ``None``: one for each processor.
 
     Attributes:
         crate: the crate's name.
         version: the crate's version.
-        load_seconds: how long the crate took to load the model.
+        load_seconds: the seconds that the crate took to load the model.
 
     Raises:
-        RustPeerError: the crate does not read the model, or fails to encode the texts; the message has its own.
+        RustPeerError: the crate cannot read the model or encode the texts. The message has the crate's own.
+        ValueError: an argument is out of range, or a text contains a line feed.
     """
 
     def __init__(self, executable: Path, crate: str, folder: Path, texts: Sequence[str], threads: int | None = 1) -> None:
@@ -112,7 +113,7 @@ class RustPeer:
             raise ValueError(f"threads={threads}: expected at least 1, or None")
         for position, text in enumerate(texts):
             if "\n" in text:
-                raise ValueError(f"text {position} has a line feed: {text!r:.100}")
+                raise ValueError(f"text {position} contains a line feed: {text!r:.100}")
         self.crate = crate
         self._model = folder.name
         self._folder = Path(tempfile.mkdtemp(prefix="rust-peer-"))
@@ -145,27 +146,27 @@ class RustPeer:
         self.close()
 
     def vectors(self) -> npt.NDArray[np.float32]:
-        """The texts' vectors, a row for each, as the crate computed them before the first round."""
+        """Return the texts' vectors, float32 of shape (texts, dim), which the crate computed before the first round."""
         return np.fromfile(self._vectors, dtype="<f4").reshape(self._shape).astype(np.float32, copy=False)
 
     def run(self) -> float:
-        """The seconds in which the crate encodes all texts, once more. The process measures them itself."""
+        """Let the crate encode all texts once more, and return the seconds that it took, as measured by the process itself."""
         pipe = self._running().stdin
         assert pipe is not None
         try:
             pipe.write("go\n")
             pipe.flush()
         except BrokenPipeError:
-            pass  # it has ended, and `_answer` says why
+            pass  # the process has ended, and `_answer` says why
         seconds: float = self._answer()["seconds"]
         return seconds
 
     def close(self) -> None:
-        """End the process, and remove what it has read and written. A second time it does nothing."""
+        """End the process, and remove its files. A second call does nothing."""
         if self._process is not None:
             process, self._process = self._process, None
             try:
-                process.communicate(timeout=_SECONDS_TO_END)  # closes its input, which ends it
+                process.communicate(timeout=_SECONDS_TO_END)  # this closes the input, which ends the process
             except BaseException:
                 process.kill()
                 process.communicate()
@@ -180,7 +181,7 @@ class RustPeer:
         return self._process
 
     def _answer(self) -> dict[str, Any]:
-        """The next line of the process, or why there is none."""
+        """Return the next line of the process, as JSON. Raise a `RustPeerError` with its message if it has ended."""
         process = self._running()
         assert process.stdout is not None and self._errors is not None
         if line := process.stdout.readline():
@@ -193,7 +194,7 @@ class RustPeer:
 
 
 def _environment(threads: int | None) -> dict[str, str]:
-    """What the process shall see of the environment, in which this one's own threads may be limited."""
+    """Return the environment of the process. The variables that limit the threads of this process are removed or set anew."""
     environment = {name: value for name, value in os.environ.items() if name not in {"RAYON_NUM_THREADS", "TOKENIZERS_PARALLELISM"}}
     environment["RUST_BACKTRACE"] = "0"
     if threads is not None:

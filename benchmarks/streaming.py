@@ -1,6 +1,6 @@
-"""The command line on a large Parquet file: peak resident set, rows in a second beside the same rows in memory, and resuming after kills.
+"""Measure the command line on a large Parquet file: its peak memory, its rows per second compared with the same rows in memory, and resuming.
 
-``python -m benchmarks.streaming FOLDER`` makes the file in a folder with room for it and for the output; ``--help`` has the options.
+``python -m benchmarks.streaming FOLDER`` makes the file in a folder, which must have space for it and for the output. ``--help`` has the options.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ROW_GROUP = 100_000
 
 
 def make(path: Path, size: int, text: Path | None) -> None:
-    """Write a Parquet file of about `size` bytes: paragraphs in an order drawn at random, each with a number, uncompressed."""
+    """Write an uncompressed Parquet file of about `size` bytes: paragraphs in random order, each with a number."""
     corpus = corpus_from_file(text, paragraphs=True) if text else next(default_corpora())
     draw = random.Random(5)
     schema = pa.schema([("id", pa.int64()), ("text", pa.string())])
@@ -39,7 +39,7 @@ def make(path: Path, size: int, text: Path | None) -> None:
 
 
 def in_memory(path: Path, rows: int, dtype: Literal["float32", "float16"]) -> float:
-    """The rows in a second of `encode_arrow` on the first rows, the best of three."""
+    """Return the rows per second of `encode_arrow` on the first rows, the best of three runs."""
     texts = next(pq.ParquetFile(path).iter_batches(rows, columns=["text"]))["text"]
     model = StaticModel.from_pretrained()
     model.encode_arrow(texts, dtype=dtype)
@@ -52,7 +52,7 @@ def in_memory(path: Path, rows: int, dtype: Literal["float32", "float16"]) -> fl
 
 
 def run(given: Path, out: Path, *options: str, kill_after: float | None = None) -> tuple[int, float, int]:
-    """Run the command line; the exit code, the seconds, and the peak resident set in bytes."""
+    """Run the command line. Return the exit code, the seconds, and the peak resident set in bytes."""
     start = time.perf_counter()
     peak = 0
     with subprocess.Popen([sys.executable, "-m", "model2vec_numba", "encode", given, "-o", out, "-q", *options]) as process:
@@ -69,24 +69,24 @@ def run(given: Path, out: Path, *options: str, kill_after: float | None = None) 
     return process.returncode, time.perf_counter() - start, peak
 
 
-def digest(path: Path) -> str:
-    """What tells a file's content from another's."""
-    found = hashlib.sha256()
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 24):
-            found.update(block)
-    return found.hexdigest()
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def main() -> None:
-    """Measure, and print what was found."""
+    """Measure, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--size", type=float, default=2.0, help="gigabytes of the input")
-    parser.add_argument("--text", type=Path, help="a file of text to take paragraphs from")
-    parser.add_argument("--dtype", choices=["float32", "float16"], default="float32", help="the type of the vectors' elements, in memory too")
+    parser.add_argument("--text", type=Path, help="a text file whose paragraphs are used (default: Python's documentation)")
+    parser.add_argument("--dtype", choices=["float32", "float16"], default="float32", help="the type of the vectors' elements, also in memory")
     parser.add_argument("--suffix", default=".parquet", help="the format of the output")
-    parser.add_argument("--kills", type=int, default=0, help="then once more, killed that many times at random moments and resumed")
+    parser.add_argument("--kills", type=int, default=0, help="run once more, killed this many times at random moments and resumed")
     options = parser.parse_args()
     given, out = options.folder / "in.parquet", options.folder / f"out{options.suffix}"
     if not given.exists():
@@ -97,12 +97,12 @@ def main() -> None:
     print(f"{given.stat().st_size / 1e9:.2f} GB, {rows:,} rows; exit code {code}, peak resident set {peak / 1e6:,.0f} MB")  # noqa: T201
     print(f"{rows / seconds:,.0f} rows/s from start to end, {rows / seconds / alone:.0%} of the {alone:,.0f} rows/s in memory")  # noqa: T201
     if options.kills:
-        whole = digest(out)
+        whole = file_digest(out)
         out.unlink()
         for _ in range(options.kills):
             run(given, out, "--dtype", options.dtype, "--resume", kill_after=random.uniform(2, max(4, 2 * seconds / options.kills)))
         code, _, _ = run(given, out, "--dtype", options.dtype, "--resume")
-        same = "equal" if digest(out) == whole else "DIFFERENT"
+        same = "equal" if file_digest(out) == whole else "DIFFERENT"
         print(f"killed up to {options.kills} times: exit code {code}, {same} to the file of one run")  # noqa: T201
 
 

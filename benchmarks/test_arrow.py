@@ -1,4 +1,4 @@
-"""What an Arrow column saves: `encode_arrow` beside `encode` of the same texts as a list of strings."""
+"""Arrow columns: `encode_arrow` compared with `encode` of the same texts as a list of strings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchmarks.processes import memory
 from model2vec_numba import StaticModel
 
 _ROWS = 1_000_000
-# There are two of all texts in memory.
+# All texts are in memory twice.
 _MOST_BYTES = 1 << 30
 
 
@@ -40,9 +40,9 @@ def test_encode_arrow(kind: str, corpus: Corpus, ours: StaticModel, pair: PairTi
 @pytest.mark.parametrize("held", ["list", "column"])
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_encode_a_million_rows(held: str, corpus: Corpus, ours: StaticModel, pair: PairTimer, report: Callable[[str], None]) -> None:
-    """Texts in an order drawn at random, each a string of its own, as they come from a file; and the memory beside the vectors.
+    """Texts in random order, each in memory of its own, as if they were read from a file. It also reports the memory used besides the vectors.
 
-    The peer has the texts in a list, or has to make that list of the column first.
+    The peer encodes a list, or makes the list from the column first.
     """
     if corpus.size / len(corpus.texts) * _ROWS > _MOST_BYTES:
         pytest.skip("a million of these take too much memory")
@@ -50,11 +50,12 @@ def test_encode_a_million_rows(held: str, corpus: Corpus, ours: StaticModel, pai
     sentences = column.to_pylist()
     ours.encode_arrow(column[:10_000])
     before = memory("VmRSS")
-    # The highest resident set is counted from here on.
+    # This resets the maximum of the resident set.
     Path("/proc/self/clear_refs").write_text("5")
     vectors = ours.encode_arrow(column)
-    beside = memory("VmHWM") - before - _ROWS * ours.dim * 4
-    report(f"encode_arrow of {_ROWS:,} rows of {corpus.name}: {beside / 1e6:.0f} MB beside the vectors' {_ROWS * ours.dim * 4 / 1e6:.0f} MB")
+    vectors_size = _ROWS * ours.dim * 4
+    extra = memory("VmHWM") - before - vectors_size
+    report(f"encode_arrow of {_ROWS:,} rows of {corpus.name}: {extra / 1e6:.0f} MB in addition to {vectors_size / 1e6:.0f} MB for the vectors")
     assert np.array_equal(vectors.values.to_numpy().reshape(_ROWS, ours.dim), ours.encode(sentences))
     del vectors
     if held == "column":

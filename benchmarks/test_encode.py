@@ -1,4 +1,4 @@
-"""The whole way, from a list of strings to their vectors."""
+"""The whole road, from a list of strings to their vectors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_encode(corpus: Corpus, ours: StaticModel, theirs: model2vec.StaticModel
     check_vectors(corpus.texts, ours, theirs)
     pair(
         partial(ours.encode, corpus.texts),
-        # Above 10,000 texts model2vec would start threads of its own.
+        # For more than 10,000 texts, model2vec would start processes.
         partial(theirs.encode, corpus.texts, use_multiprocessing=False),
         peer=f"model2vec {version('model2vec')}",
         texts=len(corpus.texts),
@@ -29,7 +29,7 @@ def test_encode(corpus: Corpus, ours: StaticModel, theirs: model2vec.StaticModel
 
 
 def check_vectors(texts: Sequence[str], ours: StaticModel, theirs: model2vec.StaticModel) -> None:
-    """Fail unless the vectors are those of model2vec: a wrong answer's time is of no interest."""
+    """Fail unless the vectors agree with model2vec's. The time of a wrong result is worth nothing."""
     expected = _Reference.of(theirs).encode(texts, use_multiprocessing=False)
     difference = np.abs(ours.encode(texts) - expected).max(axis=1)
     worst = int(difference.argmax())
@@ -37,15 +37,15 @@ def check_vectors(texts: Sequence[str], ours: StaticModel, theirs: model2vec.Sta
 
 
 class _Reference(model2vec.StaticModel):
-    """model2vec where it and this package mean the same.
+    """model2vec, changed so that it computes what this package computes.
 
-    It averages the stored values as float32, not as float16, and it cuts a text to `max_length` tokens after the unknown ones are dropped,
-    as it did before version 0.10.
+    It averages the stored values as float32 and not as float16. It cuts a text to `max_length` tokens after unknown tokens are dropped, as model2vec
+    did before version 0.10.
     """
 
     @classmethod
     def of(cls, model: model2vec.StaticModel) -> _Reference:
-        """The reference for a model that model2vec has loaded."""
+        """Return the reference for a model that model2vec has loaded."""
         return cls(
             model.embedding.astype(np.float32),
             model.tokenizer,

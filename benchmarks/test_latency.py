@@ -1,4 +1,4 @@
-"""One text at a time, as a server gets them."""
+"""Single texts, as a server gets them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loading: a tokeniser beside the library's, and a Unigram model of half a million pieces beside model2vec's; and what it then encodes."""
+"""Loading: a tokeniser, compared with the library, and a Unigram model of half a million tokens, compared with model2vec; and encoding with it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from benchmarks.large_models import write_unigram_model
 from benchmarks.pairs import PairTimer
 from benchmarks.test_encode import check_vectors
 from model2vec_numba import StaticModel
-from model2vec_numba.text import flatten
-from model2vec_numba.tokenization import TokenizerBackend, choose_backend, parse_tokenizer
+from model2vec_numba.text.strings import flatten
+from model2vec_numba.tokenization.spec.spec import parse_tokenizer
+from model2vec_numba.tokenization.tokenizer import BatchTokenizer, make_tokenizer
 
 _PIECES, _DIM = 500_000, 256
 _PEER = f"model2vec {version('model2vec')}"
@@ -26,13 +27,15 @@ _PEER = f"model2vec {version('model2vec')}"
 def test_build_tokenizer(folder: Path, pair: PairTimer) -> None:
     path = folder / "tokenizer.json"
 
-    def ours() -> TokenizerBackend:
-        # The file is read as models' files are.
-        return choose_backend(parse_tokenizer(path.read_bytes().decode("utf-8"), str(path)))
+    def ours() -> BatchTokenizer:
+        # The file is read in the same way as the files of a model.
+        return make_tokenizer(parse_tokenizer(path.read_bytes().decode("utf-8"), str(path)))
 
     theirs = partial(Tokenizer.from_file, str(path))
     text = "It is cold today."
-    assert ours().tokenize(flatten([text]), None).ids.tolist() == theirs().encode(text, add_special_tokens=False).ids
+    tokenizer = ours()
+    tokens = tokenizer.tokenize(flatten([text]), None, tokenizer.take_scratch())
+    assert tokens.ids[: tokens.offsets[-1]].tolist() == theirs().encode(text, add_special_tokens=False).ids
     pair(ours, theirs, peer=f"tokenizers {version('tokenizers')}", texts=1, size=path.stat().st_size)
 
 

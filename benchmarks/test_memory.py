@@ -1,4 +1,4 @@
-"""The resident memory of a large model: 500,000 rows of 256, and a tokenizer of as many tokens. In int8, and on the way there from float32."""
+"""The resident memory of a large model, 500,000 rows of 256 dimensions: of an int8 model, and of a conversion from float32 to int8."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_memory_of_a_large_model(tmp_path: Path, report: Callable[[str], None]) 
     write_wordpiece_model(tmp_path / "small", 10, _DIM)
     write_wordpiece_model(tmp_path / "large", _ROWS, _DIM)
     environment = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
-    # Compiling takes memory of its own.
+    # The first run compiles, which takes memory too.
     run_steps("model2vec_numba", tmp_path, environment)
     size = _ROWS * _DIM
     report(f"an int8 model of {_ROWS:,} x {_DIM}, {size / 1e6:.0f} MB; resident, in MB:")

@@ -1,4 +1,4 @@
-"""Pooling alone: what narrower storage types save, on tokens that are drawn as words are, few of them often."""
+"""Pooling alone: one storage type compared with the next larger one. Tokens are drawn as words occur: a few of them often."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from benchmarks.pairs import PairTimer
-from model2vec_numba.pooling import EmbeddingTable, make_table, pool
-from model2vec_numba.tokenization import TokenBatch
+from model2vec_numba.batches import TokenBatch
+from model2vec_numba.pooling.kernels import pool
+from model2vec_numba.pooling.table import EmbeddingTable, make_table
 
 # Rows and dimensions. The smallest int8 matrix has 1.3 MB, more than the second cache of most processors.
 _SIZES = [(10_000, 128), (30_000, 64), (30_000, 256), (30_000, 1024), (120_000, 256), (500_000, 256)]

@@ -1,4 +1,4 @@
-"""The time of a process: its start, the import, the bundled model, the first text.
+"""The time of a whole process: its start, the import, loading the bundled model, and the first text.
 
 ``pytest benchmarks/test_start.py --rounds N`` times N processes of each side.
 """
@@ -23,7 +23,7 @@ Report = Callable[[str], None]
 
 
 def test_start_with_a_warm_cache(tmp_path: Path, pytestconfig: pytest.Config, report: Report) -> None:
-    """Both packages in turns; each has run once before."""
+    """Time both packages in turns. Each has run once before."""
     environment = {"NUMBA_CACHE_DIR": str(tmp_path)}
     ours, theirs = run_start("model2vec_numba", environment), run_start("model2vec", environment)
     np.testing.assert_allclose(ours["vector"], theirs["vector"], rtol=0, atol=_TOLERANCE)
@@ -40,7 +40,7 @@ def test_start_with_a_warm_cache(tmp_path: Path, pytestconfig: pytest.Config, re
 
 
 def test_start_with_an_empty_cache(tmp_path: Path, pytestconfig: pytest.Config, report: Report) -> None:
-    """Everything that the first text needs is compiled."""
+    """Time this package alone. It compiles everything that the first text needs."""
     rounds = pytestconfig.getoption("rounds") or _EMPTY_ROUNDS
     seconds = [run_start("model2vec_numba", {"NUMBA_CACHE_DIR": str(tmp_path / str(i))})["seconds"] for i in range(min(rounds, _EMPTY_ROUNDS))]
     report(f"the same, empty cache: {statistics.median(seconds):.1f} s ({min(seconds):.1f} to {max(seconds):.1f})")

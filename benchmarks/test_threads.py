@@ -1,7 +1,7 @@
-"""Two threads beside one, to be run where two cores are idle: texts as they are, and with a document of 5 MB among them.
+"""Two threads compared with one, on short texts, and on the same texts with a document of 5 MB among them. This needs two idle cores.
 
-Two cores share caches, memory and, in a data centre, neighbours. How much more two of them do than one, processes that have nothing to do with each
-other show: that is the most that two threads can reach there.
+Two cores share caches, memory and, in a data centre, other tenants. Two independent processes show how much more two cores do than one on this
+machine. Two threads cannot reach more.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from benchmarks.pairs import PairTimer
 from model2vec_numba import StaticModel
 
 _DOCUMENT_BYTES = 5_000_000
-# Repeated until they are so many bytes: of less work, a millisecond that starting threads takes is a share to be seen.
+# The texts are repeated to this many bytes. With less work, the start of a thread, a millisecond, would be a visible share.
 _BYTES = 10_000_000
 
 
 @pytest.fixture(autouse=True)
 def all_threads(one_thread: None) -> Iterator[None]:
-    """The call says how many threads it uses, not numba's setting."""
+    """Allow all threads, so that the argument of a call decides."""
     numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
     yield
     numba.set_num_threads(1)
@@ -52,7 +52,7 @@ def test_two_threads(document: bool, corpus: Corpus, ours: StaticModel, pair: Pa
 
 @two_cores
 def test_two_processes(corpus: Corpus, ours: StaticModel, pair: PairTimer) -> None:
-    """The same texts twice: by two processes at once, and by one."""
+    """Encode the same texts twice: by two processes at once, and by one process."""
     texts = _repeated(corpus)
     one = partial(ours.encode, texts, max_length=None, num_threads=1)
     context = multiprocessing.get_context("spawn")

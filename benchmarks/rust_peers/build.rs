@@ -1,4 +1,4 @@
-//! The versions of the two crates, from `Cargo.lock`, for `main.rs` to report.
+//! Read the versions of the two crates from `Cargo.lock`, so that `main.rs` can report them.
 
 use std::{env, fs, path::Path};
 

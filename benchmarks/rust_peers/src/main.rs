@@ -1,15 +1,15 @@
-//! Times a Rust crate that reads Model2Vec models: loads a model, encodes all lines of a file once to warm up, and then once in each round.
+//! Times a Rust crate that reads Model2Vec models. It loads a model, encodes all lines of a file once to warm up, and then once in each round.
 //!
 //! ```text
 //! rust-peers CRATE MODEL_FOLDER TEXTS [--rounds N] [--vectors FILE]
 //! ```
 //!
-//! `CRATE` is `model2vec` or `model2vec-rs`. `TEXTS` is UTF-8, and each line feed ends a text. `--vectors` writes the warm-up's vectors, row by
-//! row, as float32 with the lowest byte first.
+//! `CRATE` is `model2vec` or `model2vec-rs`. `TEXTS` is UTF-8, and each line feed ends a text. `--vectors` writes the vectors of the warm-up to a
+//! file, row by row, as float32 with the lowest byte first.
 //!
-//! Standard output has a line of JSON with `crate`, `version`, `texts`, `dim` and `load_seconds` when the warm-up is over, then one for each
-//! round with its `seconds`. With `--rounds` the rounds follow each other. Without, each waits for a line `go` on standard input, so that
-//! whoever writes it can take turns with this process, and the end of the input ends it.
+//! After the warm-up, standard output has a line of JSON with `crate`, `version`, `texts`, `dim` and `load_seconds`. Each round adds a line with its
+//! `seconds`. With `--rounds`, the rounds follow each other. Without, each round waits for a line `go` on standard input, so that another process
+//! can take turns with this one. The end of the input ends the process.
 
 use std::{
     env, fs,
@@ -62,7 +62,7 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // With what each level of the crate has to say.
+            // The alternate form prints the messages of all causes.
             eprintln!("{error:#}");
             ExitCode::FAILURE
         }
@@ -112,7 +112,7 @@ fn round(peer: &dyn Peer, texts: &[String]) -> Result<()> {
     report(&format!(r#"{{"seconds": {seconds:.9}}}"#))
 }
 
-/// A line of standard output, which its reader has at once.
+/// Write a line to standard output, and flush it, because its reader waits for it.
 fn report(line: &str) -> Result<()> {
     let mut output = io::stdout().lock();
     writeln!(output, "{line}")?;
@@ -121,7 +121,7 @@ fn report(line: &str) -> Result<()> {
 
 fn read_texts(path: &Path) -> Result<Vec<String>> {
     let all = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    // Not `lines`, which takes a carriage return at a text's end for a part of the line's.
+    // Not `lines`, which would remove a carriage return at the end of a text.
     Ok(all.split_terminator('\n').map(String::from).collect())
 }
 

@@ -1,11 +1,11 @@
-//! The crates behind one interface. Each is called in the fastest of the ways that it documents which encode all texts in one call.
+//! The crates behind one interface. Of the documented ways to encode all texts in one call, the fastest is used.
 //!
-//! How many threads they use is for the environment to say, before the process starts. Both have rayon's global pool, which is as large as
-//! `RAYON_NUM_THREADS` or, without it, as the number of processors that the process may use, and enter it through the `tokenizers` crate's
-//! parallel iterators, which stay in the calling thread if `TOKENIZERS_PARALLELISM` is `false`. So `RAYON_NUM_THREADS=1` and
-//! `TOKENIZERS_PARALLELISM=false` make one thread of both, and without the two variables
+//! The environment sets the number of threads before the process starts. Both crates use rayon's global pool. It has `RAYON_NUM_THREADS` threads, or
+//! one for each processor that the process may use. They enter it through the parallel iterators of the `tokenizers` crate, which stay in the calling
+//! thread if `TOKENIZERS_PARALLELISM` is `false`. So both crates use one thread with `RAYON_NUM_THREADS=1` and `TOKENIZERS_PARALLELISM=false`.
+//! Without the two variables,
 //!
-//! - model2vec-rs does everything for a text in one task, tokenising and pooling, and the tasks are spread over the pool;
+//! - model2vec-rs tokenises and pools a text in one task, and the tasks are spread over the pool;
 //! - model2vec tokenises a batch of 1,024 texts in the pool, and pools their vectors in the calling thread before the next batch.
 
 use std::path::Path;
@@ -22,7 +22,7 @@ pub trait Peer {
     fn encode(&self, texts: &[String]) -> Result<Vec<f32>>;
 }
 
-/// Load the model in `folder` by the crate of that name, as the model's `config.json` says.
+/// Load the model in `folder` with the crate of that name, with the settings of the model's `config.json`.
 pub fn load(name: &str, folder: &Path) -> Result<Box<dyn Peer>> {
     Ok(match name {
         "model2vec" => Box::new(Model2Vec(model2vec::Model2Vec::from_pretrained(folder, None, None)?)),
