@@ -27,8 +27,8 @@ _SHARED_TEXTS = 1 << 14
 # of a call is divided if it has more than `_LONG_SINGLE_BYTES`.
 _LONG_BYTES = 1 << 20
 _LONG_SINGLE_BYTES = 1 << 17
-# With several pieces for each thread, a thread that is held up leaves the other pieces to the others.
-_PIECES_PER_THREAD = 4
+# With several sections for each thread, a thread that is held up leaves the other sections to the others.
+_SECTIONS_PER_THREAD = 4
 _FLOAT32_BYTES = 4
 
 
@@ -138,22 +138,22 @@ class Encoder(NamedTuple):
 
     def _is_long(self, batch: LazyBatch, texts: int) -> bool:
         """Return whether a batch is one long text that several threads can work on."""
-        least = _LONG_SINGLE_BYTES if texts == 1 else _LONG_BYTES
-        return batch.max_bytes > least and len(batch) == 1 and self.max_tokens is None and self.tokenizer.cuts_at_spaces
+        limit = _LONG_SINGLE_BYTES if texts == 1 else _LONG_BYTES
+        return batch.max_bytes > limit and len(batch) == 1 and self.max_tokens is None and self.tokenizer.cuts_at_spaces
 
     def _encode_long_text(self, texts: TextBatch, out: NDArray[Any], threads: int) -> None:
         """Write the vector of one long text to `out`, float32 or float16 of shape (1, dim), with several threads."""
-        pieces = cut_at_spaces(texts, _PIECES_PER_THREAD * threads)
-        ids: list[NDArray[np.int32]] = [np.empty(0, np.int32)] * len(pieces)
+        sections = cut_at_spaces(texts, _SECTIONS_PER_THREAD * threads)
+        ids: list[NDArray[np.int32]] = [np.empty(0, np.int32)] * len(sections)
 
-        def tokenize(piece: int) -> None:
+        def tokenize(section: int) -> None:
             scratch = self.tokenizer.take_scratch()
-            tokens = self.tokenizer.tokenize(TextBatch(pieces.data, pieces.offsets[piece : piece + 2]), None, scratch)
-            # Pieces have more than `SHORT_BYTES` bytes, so their ids are not in the memory of `scratch`.
-            ids[piece] = tokens.ids[: tokens.offsets[-1]]
+            tokens = self.tokenizer.tokenize(TextBatch(sections.data, sections.offsets[section : section + 2]), None, scratch)
+            # Sections have more than `SHORT_BYTES` bytes, so their ids are not in the memory of `scratch`.
+            ids[section] = tokens.ids[: tokens.offsets[-1]]
             self.tokenizer.give_back(scratch)
 
-        parallel_for_each(tokenize, range(len(pieces)), threads)
+        parallel_for_each(tokenize, range(len(sections)), threads)
         vector = np.empty(self.table.dim, np.float32)
         pool_long_text(self.table, np.concatenate(ids), self.normalize, vector, threads)
         out[0] = vector

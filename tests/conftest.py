@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import KINDS, ModelBytes, corpus, model_bytes, new_tokenizer, random_parts, sample_texts, train_tokenizer, write_model
+from helpers import KINDS, ModelBytes, Result, corpus, model_bytes, new_tokenizer, random_parts, sample_texts, train_tokenizer, write_model
 from hypothesis import HealthCheck, settings
 from tokenizers import Tokenizer
 
 from model2vec_numba import StaticModel
+from model2vec_numba.cli import main
 
 # The first call of a kernel compiles it, which takes seconds. Every run uses the same examples, so that a failure can be seen again.
 _SLOW = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]}
@@ -127,3 +128,23 @@ def shared() -> Path:
     if not (folder / "models").is_dir():
         pytest.skip("no ../shared here")
     return folder
+
+
+@pytest.fixture
+def call(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Result]:
+    """Run `main` here, in an empty folder."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+    def run(*arguments: str | Path) -> Result:
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            with pytest.raises(SystemExit) as end:
+                main([str(argument) for argument in arguments])
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        assert isinstance(end.value.code, int)
+        return Result(end.value.code, *capfd.readouterr())
+
+    return run

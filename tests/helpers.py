@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from pydoc_data.topics import topics
@@ -218,3 +219,22 @@ def raw_safetensors(header: Any, body: bytes, *, padding: int = 0) -> bytes:
     """Return a safetensors file with any header, good or bad: the bytes of the header, or an object that is written as JSON."""
     text = (header if isinstance(header, bytes) else json.dumps(header).encode()) + b" " * padding
     return len(text).to_bytes(8, "little") + text + body
+
+
+def one_error(err: str) -> str:
+    assert re.fullmatch(r"error: [^\n]+\n", err), err
+    return err.removeprefix("error: ").rstrip("\n")
+
+
+class Result:
+    """The exit code and the output of a run of `main`."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code = code
+        self.out = out
+        self.err = err
+
+    def error(self, code: int = 1) -> str:
+        """Return the error, after checking the exit code, that the error is one line, and that nothing else was printed."""
+        assert (self.code, self.out) == (code, "")
+        return one_error(self.err)

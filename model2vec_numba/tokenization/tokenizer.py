@@ -20,8 +20,8 @@ from model2vec_numba.tokenization.spec.spec import TokenizerSpec
 
 __all__ = ["BatchTokenizer", "Core", "cut_at_spaces", "make_tokenizer"]
 
-# The minimum and maximum bytes of a piece of a long text. Smaller pieces are not worth a thread's turn. Larger ones do not fit into the caches.
-_MIN_PIECE_BYTES, _MAX_PIECE_BYTES = 1 << 15, 1 << 18
+# The minimum and maximum bytes of a section of a long text. Smaller sections are not worth a thread's turn. Larger ones do not fit into the caches.
+_MIN_SECTION_BYTES, _MAX_SECTION_BYTES = 1 << 15, 1 << 18
 
 
 class Core(Protocol):
@@ -29,7 +29,7 @@ class Core(Protocol):
 
     name: str
     cuts_at_spaces: bool
-    """Whether the pieces of a text that is cut at spaces have the same ids as the whole text, if no added token contains a space."""
+    """Whether the sections of a text that is cut at spaces have the same ids as the whole text, if no added token contains a space."""
 
     def make_scratch(self) -> Any:
         """Return memory for one call of `tokenize`. No two calls may use the same memory at once."""
@@ -97,18 +97,18 @@ class BatchTokenizer:
         return 0 if status is None else int(np.count_nonzero(status))
 
 
-def cut_at_spaces(texts: TextBatch, pieces: int) -> TextBatch:
+def cut_at_spaces(texts: TextBatch, sections: int) -> TextBatch:
     """Cut a batch of one long text before spaces, so that several threads can tokenise it.
 
     Args:
         texts: the batch.
-        pieces: about how many pieces to cut it into. Pieces that would be very small or very large are made larger or smaller.
+        sections: about how many sections to cut it into. There are fewer if they would be very small, and more if they would be very large.
     """
     begin, end = texts.offsets.tolist()
-    size = min(_MAX_PIECE_BYTES, max(_MIN_PIECE_BYTES, (end - begin) // pieces))
+    size = min(_MAX_SECTION_BYTES, max(_MIN_SECTION_BYTES, (end - begin) // sections))
     cuts = [begin]
     for at in range(begin + size, end - size // 2, size):
-        # The last piece has at least a quarter of the size.
+        # The last section has at least a quarter of the size.
         space = texts.data[at : at + size // 4].tobytes().find(b" ")
         if space >= 0:
             cuts.append(at + space)

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import ModelBytes, model_bytes, new_tokenizer, write_model
+from helpers import ModelBytes, Result, model_bytes, new_tokenizer, one_error, write_model
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
@@ -32,7 +32,7 @@ from safetensors.numpy import load_file
 
 import model2vec_numba
 from model2vec_numba import StaticModel, progress, quantize_model
-from model2vec_numba.cli import commands, main
+from model2vec_numba.cli import commands
 from model2vec_numba.cli.timing import time_in_turns, timed
 from model2vec_numba.files.atomic import Output
 from model2vec_numba.files.layouts import DEFAULT_MODEL
@@ -44,51 +44,12 @@ posix = pytest.mark.skipif(os.name != "posix", reason="needs signals, terminals 
 LINES = "\n".join(topics[topic] for topic in sorted(topics)).splitlines()[:5000]
 
 
-class Result:
-    """The exit code and the output of a run of `main`."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code = code
-        self.out = out
-        self.err = err
-
-    def error(self, code: int = 1) -> str:
-        """Return the error, after checking the exit code, that the error is one line, and that nothing else was printed."""
-        assert (self.code, self.out) == (code, "")
-        return one_error(self.err)
-
-
-def one_error(err: str) -> str:
-    assert re.fullmatch(r"error: [^\n]+\n", err), err
-    return err.removeprefix("error: ").rstrip("\n")
-
-
 @pytest.fixture(scope="module", autouse=True)
 def compiled_before(default_model: StaticModel, tiny: ModelBytes) -> None:
     """Compile the kernels that these tests use. A process that compiles says so on standard error."""
     for model in (default_model, StaticModel.from_bytes(*tiny)):
         model.encode("text")
         model.encode(["text", "another"])
-
-
-@pytest.fixture
-def call(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Result]:
-    """Run `main` here, in an empty folder."""
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-
-    def run(*arguments: str | Path) -> Result:
-        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            with pytest.raises(SystemExit) as end:
-                main([str(argument) for argument in arguments])
-        finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
-        assert isinstance(end.value.code, int)
-        return Result(end.value.code, *capfd.readouterr())
-
-    return run
 
 
 def process(*arguments: str | Path, code: str | None = None, **options: Any) -> subprocess.CompletedProcess[bytes]:

@@ -17,9 +17,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 import pytest
+from helpers import Result
 
 from model2vec_numba import StaticModel
-from model2vec_numba.cli import main
 from model2vec_numba.files.partial import PartialFile
 from model2vec_numba.tables import columns, encoding, prefetch, readers, writers
 from model2vec_numba.tables.parquet import ParquetWriter
@@ -93,35 +93,6 @@ def assert_rows(found: list[dict[str, Any]], expected: list[dict[str, Any]], mod
 
 def text_of(value: Any) -> str:
     return "" if value is None else str(value)
-
-
-class Result:
-    """The exit code and the output of a run of `main`."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code = code
-        self.out = out
-        self.err = err
-
-
-@pytest.fixture
-def call(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Result]:
-    """Run `main` here, in an empty folder."""
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-
-    def run(*arguments: str | Path) -> Result:
-        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            with pytest.raises(SystemExit) as end:
-                main([str(argument) for argument in arguments])
-        finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
-        assert isinstance(end.value.code, int)
-        return Result(end.value.code, *capfd.readouterr())
-
-    return run
 
 
 @pytest.fixture
