@@ -148,7 +148,7 @@ def test_added_tokens_that_may_be_cut() -> None:
 
 def test_cutting_at_spaces() -> None:
     """Pieces follow each other, begin with a space, and have about the same length if there are spaces."""
-    for text in ("word " * 100_000, "x" * 300_000, "x" * 200_000 + " " + "y" * 200_000, "ab\u4e00 " * 40_000):
+    for text in ("word " * 100_000, "x" * 300_000, "x" * 200_000 + " " + "y" * 200_000, "x" * 99_000 + " end", "ab\u4e00 " * 40_000):
         batch = flatten(["before", text, "after"])
         for count in (1, 8, 1000):
             pieces = cut_at_spaces(TextBatch(batch.data, batch.offsets[1:3]), count)
