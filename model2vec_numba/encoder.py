@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model2vec_numba.batches import BatchLimits, LazyBatch, TextBatch, TokenBatch
+from model2vec_numba.errors import ModelFormatError
 from model2vec_numba.parallel.threads import claim_threads
 from model2vec_numba.parallel.workers import parallel_for_each
 from model2vec_numba.pooling.half import to_half
@@ -95,7 +96,11 @@ class Encoder(NamedTuple):
 
     def encode_tokens(self, sentences: Iterable[str]) -> list[NDArray[np.float32]]:
         """Return the vectors of the tokens of each string, float32 of shape (tokens, dim)."""
-        return [rows(self.table, tokens.ids[begin:end]) for tokens in self.tokenize(sentences) for begin, end in tokens.bounds()]
+        vectors: list[NDArray[np.float32]] = []
+        for tokens in self.tokenize(sentences):
+            self._check_ids(tokens)
+            vectors += [rows(self.table, tokens.ids[begin:end]) for begin, end in tokens.bounds()]
+        return vectors
 
     def tokenize(self, sentences: Iterable[str]) -> Iterator[TokenBatch]:
         """Yield the tokens of strings, batch by batch. A batch must be used before the next one is asked for."""
@@ -130,11 +135,23 @@ class Encoder(NamedTuple):
         """Write the vectors of texts to `out`, float32 or float16 of shape (texts, dim)."""
         scratch = self.tokenizer.take_scratch()
         tokens = self.tokenizer.tokenize(texts, self.max_tokens, scratch)
+        self._check_ids(tokens)
         vectors = out if out.itemsize == _FLOAT32_BYTES else np.empty(out.shape, np.float32)
         pool(self.table, tokens, self.normalize, vectors)
         self.tokenizer.give_back(scratch)
         if vectors is not out:
             to_half(vectors, out.view(np.uint16))
+
+    def _check_ids(self, tokens: TokenBatch) -> None:
+        """Raise an error if a token has no row. This can only happen if the vocabulary lists a token twice; see `TokenizerSpec.required_rows`."""
+        if self.tokenizer.size <= self.table.size:
+            return
+        largest = tokens.ids[: tokens.offsets[-1]].max(initial=0)
+        if largest >= self.table.size:
+            raise ModelFormatError(
+                f"token {largest} has no vector: the model has vectors for {self.table.size} tokens, but ids up to {self.tokenizer.size - 1}, "
+                "because the vocabulary lists a token twice"
+            )
 
     def _is_long(self, batch: LazyBatch, texts: int) -> bool:
         """Return whether a batch is one long text that several threads can work on."""
@@ -150,6 +167,7 @@ class Encoder(NamedTuple):
             scratch = self.tokenizer.take_scratch()
             tokens = self.tokenizer.tokenize(TextBatch(sections.data, sections.offsets[section : section + 2]), None, scratch)
             # Sections have more than `SHORT_BYTES` bytes, so their ids are not in the memory of `scratch`.
+            self._check_ids(tokens)
             ids[section] = tokens.ids[: tokens.offsets[-1]]
             self.tokenizer.give_back(scratch)
 

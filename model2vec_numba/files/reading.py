@@ -79,7 +79,7 @@ def _table(tensors: dict[str, Tensor], tokenizer: TokenizerSpec, source: str) ->
         if name in tensors and tensors[name].dtype in _NOT_INTEGERS:
             raise ModelFormatError(f"{source}: {name} is {_DTYPE_NAMES.get(tensors[name].dtype, 'bool')}, expected {expected}")
     weights, mapping = (tensors[name].array if name in tensors else None for name in ("weights", "mapping"))
-    return make_table(matrix.array, _DTYPE_NAMES.get(matrix.dtype, matrix.dtype), weights, mapping, size=tokenizer.size, source=source)
+    return make_table(matrix.array, _DTYPE_NAMES.get(matrix.dtype, matrix.dtype), weights, mapping, size=tokenizer.required_rows, source=source)
 
 
 def _lists_normalize(modules: Path) -> bool:

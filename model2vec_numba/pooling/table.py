@@ -33,6 +33,7 @@ class EmbeddingTable:
         elements: a view of the matrix for kernels, in which half precision is uint16 and bfloat16 is int16.
         factors: the weights for kernels. ``None`` if all tokens have the same weight.
         dim: the number of dimensions of a vector.
+        size: the number of ids that have a row. It may be smaller than the tokenizer's size; see `TokenizerSpec.required_rows`.
     """
 
     matrix: NDArray[Any]
@@ -43,6 +44,7 @@ class EmbeddingTable:
     elements: NDArray[Any] = field(init=False)
     factors: NDArray[np.float32] | None = field(init=False)
     dim: int = field(init=False)
+    size: int = field(init=False)
 
     def __post_init__(self) -> None:
         if len(self.weights):
@@ -64,6 +66,8 @@ class EmbeddingTable:
         # Kernels are compiled for weights and for no weights.
         object.__setattr__(self, "factors", self.weights if len(self.weights) else None)
         object.__setattr__(self, "dim", int(self.matrix.shape[1]))
+        size = len(self.mapping) or len(self.matrix)
+        object.__setattr__(self, "size", min(size, len(self.weights) or size))
 
     @property
     def all_weights(self) -> NDArray[np.float32] | None:
@@ -96,7 +100,7 @@ def make_table(
         dtype: the name of the storage type. bfloat16 is given as the uint16 of its bits.
         weights: floating point, one per token, or ``None``.
         mapping: integers, one per token, each a row of `matrix`, or ``None``.
-        size: one more than the tokenizer's largest id.
+        size: the number of tokens that need a row, see `TokenizerSpec.required_rows`.
         source: what to call the file in an error.
 
     Raises:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import ml_dtypes
+import model2vec
 import numpy as np
 import pytest
 from helpers import (
@@ -34,6 +35,7 @@ from numpy.typing import NDArray
 from reference import Reference, assert_close
 from safetensors import deserialize
 from safetensors.numpy import save as save_safetensors
+from tokenizers import Tokenizer
 
 from model2vec_numba import ModelFormatError, StaticModel
 from model2vec_numba.files.tensors import map_tensors, parse_tensors
@@ -483,7 +485,30 @@ def test_what_was_parsed_is_let_go(make_model: Callable[..., StaticModel]) -> No
     model = make_model()
     vocabulary = model.tokenizer.get_vocab(with_added_tokens=True)
     for _ in range(2):
-        assert {"_parsed", "vocabulary", "plain_vocabulary", "mapped_vocabulary"}.isdisjoint(vars(model._spec))
+        assert {"_parsed", "_canonical", "config", "vocabulary", "plain_vocabulary", "mapped_vocabulary"}.isdisjoint(vars(model._spec))
         assert model.tokens == tuple(sorted(vocabulary, key=vocabulary.__getitem__))
     copy = pickle.loads(pickle.dumps(model))
     assert "_parsed" not in vars(copy._spec) and copy.tokens == model.tokens
+
+
+def test_vocabulary_that_lists_a_token_twice(tmp_path: Path) -> None:
+    """A row for each distinct token is enough, as for model2vec, and row `i` belongs to the token with id `i`. So the last ids have no row."""
+    vocabulary = [["<unk>", 0.0], ["a", -1.0], ["b", -1.5], ["a", -2.0], ["c", -2.5]]
+    text = json.dumps({"version": "1.0", "added_tokens": [], "model": {"type": "Unigram", "unk_id": 0, "vocab": vocabulary}})
+    matrix = random_matrix(4, 3, "float32")
+    model = write_model(tmp_path / "model", model_bytes(Tokenizer.from_str(text), {"embeddings": matrix}))
+    ours, theirs = StaticModel.from_pretrained(str(model)), model2vec.StaticModel.from_pretrained(str(model))
+    texts = ["b", "ab", "aab", "xa", ""]
+    np.testing.assert_allclose(ours.encode(texts, normalize=False), theirs.encode(texts, normalize=False), atol=2e-6)
+    assert ours.tokens == tuple(theirs.tokens) and ours.tokenize(["acb"]) == [[3, 4, 2]]
+    for call in (ours.encode, ours.encode_as_sequence):
+        for sentences in ("ac", ["b", "c"]):
+            with pytest.raises(ModelFormatError, match=r"token 4 has no vector: .* vectors for 4 tokens, but ids up to 4, .*twice"):
+                call(sentences)
+        with pytest.raises(IndexError):
+            theirs.encode(["c"])
+    with pytest.raises(ModelFormatError, match="3 rows, expected at least 4"):
+        StaticModel(matrix[:3], Tokenizer.from_str(text))
+    # With a row for each line of the vocabulary, all tokens have a row.
+    whole = StaticModel(random_matrix(5, 3, "float32"), Tokenizer.from_str(text))
+    np.testing.assert_array_equal(whole.encode("c"), whole.embedding[4])

@@ -10,7 +10,7 @@ from model2vec_numba.jit.decorators import compiled, inner
 from model2vec_numba.jit.simd import load_padded_word
 from model2vec_numba.text.strings import flatten
 from model2vec_numba.tokenization.byte_alphabet import spelled_out
-from model2vec_numba.tokenization.components import has_members
+from model2vec_numba.tokenization.components import has_form
 from model2vec_numba.tokenization.lookup.word_pieces import ABSENT, INITIAL, WordPieceVocabulary, build_vocabulary, find_child, find_word
 from model2vec_numba.tokenization.models.running import run_kernel
 from model2vec_numba.tokenization.spec.spec import TokenizerSpec
@@ -19,7 +19,7 @@ from model2vec_numba.tokenization.stages import DONE, PreTokenBatch
 
 __all__ = ["WordLevel", "make_wordlevel"]
 
-_MEMBERS = {"type": (str,), "vocab": (dict,), "unk_token": (str,)}
+_MEMBERS = {"vocab": dict, "unk_token": str}
 
 
 class WordLevel:
@@ -45,7 +45,7 @@ def make_wordlevel(spec: TokenizerSpec) -> WordLevel | None:
     """Return the WordLevel model that a `tokenizer.json` describes; ``None`` if it needs something that this package does not support."""
     model, vocabulary = spec.config["model"], read_token_ids(spec.config["model"])
     # The tables cannot tell a NUL from padding. Without an unknown token the library raises errors for some texts.
-    if vocabulary is None or not has_members(model, _MEMBERS) or model.get("unk_token") not in model["vocab"] or "\0" in "".join(vocabulary[0]):
+    if vocabulary is None or not has_form(model, _MEMBERS) or model["unk_token"] not in model["vocab"] or "\0" in "".join(vocabulary[0]):
         return None
     # Tokens with this prefix would continue a word, and no token begins with a NUL.
     return WordLevel(build_vocabulary(flatten(vocabulary[0]), vocabulary[1], b"\0", False), model["vocab"][model["unk_token"]])

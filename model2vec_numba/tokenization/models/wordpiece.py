@@ -10,7 +10,7 @@ from model2vec_numba.jit.decorators import compiled
 from model2vec_numba.jit.simd import load_padded_word
 from model2vec_numba.text.strings import flatten
 from model2vec_numba.tokenization.byte_alphabet import spelled_out
-from model2vec_numba.tokenization.components import has_members
+from model2vec_numba.tokenization.components import has_form
 from model2vec_numba.tokenization.lookup.word_pieces import ABSENT, WordPieceVocabulary, build_vocabulary, find_word, split_word
 from model2vec_numba.tokenization.models.running import UNBOUNDED, run_kernel
 from model2vec_numba.tokenization.spec.spec import TokenizerSpec
@@ -19,7 +19,7 @@ from model2vec_numba.tokenization.stages import DONE, PreTokenBatch
 
 __all__ = ["WordPiece", "make_wordpiece"]
 
-_MEMBERS = {"type": (str,), "unk_token": (str,), "continuing_subword_prefix": (str,), "max_input_chars_per_word": (int,), "vocab": (dict,)}
+_MEMBERS = {"unk_token": str, "continuing_subword_prefix": str, "max_input_chars_per_word": int, "vocab": dict}
 
 
 class WordPiece:
@@ -44,7 +44,7 @@ class WordPiece:
 def make_wordpiece(spec: TokenizerSpec) -> WordPiece | None:
     """Return the WordPiece model that a `tokenizer.json` describes; ``None`` if it needs something that this package does not support."""
     model, vocabulary = spec.config["model"], read_token_ids(spec.config["model"])
-    if vocabulary is None or not has_members(model, _MEMBERS) or model.keys() != _MEMBERS.keys():
+    if vocabulary is None or not has_form(model, _MEMBERS):
         return None
     # The tables cannot tell a NUL from padding. Without an unknown token the library raises errors for some texts.
     if model["unk_token"] not in model["vocab"] or "\0" in "".join(vocabulary[0]) or model["max_input_chars_per_word"] < 0:

@@ -21,9 +21,13 @@ _POWERS = np.array([float(f"1e{exponent}") for exponent in range(309)])
 _PROBES = 512
 
 
-def library_numbers(literals: list[str]) -> NDArray[np.float64] | None:
-    """Return the values that the library reads from JSON numbers: float64, shape (numbers,). ``None`` if they are not known."""
-    nearest = np.array(literals, dtype=np.float64) if literals else np.zeros(0)
+def library_numbers(literals: list[str], nearest: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Return the values that the library reads from JSON numbers: float64, shape (numbers,). ``None`` if they are not known.
+
+    Args:
+        literals: the numbers as the file spells them.
+        nearest: float64, shape (numbers,): the numbers as Python reads them.
+    """
     text = np.frombuffer(",".join([*literals, ""]).encode("ascii"), np.uint8)
     scaled = np.empty(len(literals), np.float64)
     parse_numbers(text, _POWERS, scaled)

@@ -16,15 +16,13 @@ from tokenizers import Tokenizer
 
 from model2vec_numba.errors import ModelFormatError
 from model2vec_numba.tokenization.components import is_library_error
-from model2vec_numba.tokenization.spec.vocabulary import (
-    agrees_with_library,
-    read_merges,
-    read_unigram_scores,
-    read_unigram_vocabulary,
-    read_vocabulary,
-)
+from model2vec_numba.tokenization.spec.canonical import CanonicalTokenizer, read_canonically
+from model2vec_numba.tokenization.spec.vocabulary import read_merges, read_unigram_scores, read_unigram_vocabulary, read_vocabulary
 
 __all__ = ["TokenizerSpec", "parse_tokenizer"]
+
+# The properties that take much memory.
+_LARGE = ("_parsed", "_canonical", "_file_vocabulary", "config", "vocabulary", "plain_vocabulary", "mapped_vocabulary", "merges", "unigram_scores")
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,18 +37,30 @@ class TokenizerSpec:
     text: str
     source: str
 
-    @property
+    @cached_property
     def config(self) -> dict[str, Any]:
-        """The parsed JSON object. Its `truncation` and `padding` are ignored.
+        """The JSON object of the file in canonical spelling; see `CanonicalTokenizer`. Its `truncation` and `padding` are ignored.
+
+        If `plain_vocabulary` is ``None``, this may be the object as the file spells it.
 
         Raises:
             ModelFormatError: the text is not JSON, or not a tokenizer.
         """
-        return self._parsed[0]
+        if self._canonical is None:
+            return self._parsed[0]
+        config, added_ids = self._canonical
+        if added_ids is not None:
+            return config
+        return {**config, "added_tokens": [{**token, "id": self.vocabulary[token["content"]]} for token in config["added_tokens"]]}
+
+    @cached_property
+    def _canonical(self) -> CanonicalTokenizer | None:
+        """The tokenizer as the library reads it, apart from BPE's merges. ``None`` if the library may read the model's vocabulary differently."""
+        return read_canonically(self._parsed[0], self.text, self._file_vocabulary) if self._file_vocabulary else None
 
     @cached_property
     def _parsed(self) -> tuple[dict[str, Any], list[str]]:
-        """`config`, and the text of each number that is not an integer, in order."""
+        """The JSON object as the file spells it, and the text of each number that is not an integer, in order."""
         literals: list[str] = []
 
         def parse_float(literal: str) -> float:
@@ -68,8 +78,8 @@ class TokenizerSpec:
     def forget(self) -> None:
         """Free the parsed data, which takes ten times as much memory as the text. It is parsed again if it is needed later."""
         # These are small and are needed often, so they are kept.
-        _ = self.size, self.median_token_length, self.unk_token_id
-        for name in ("_parsed", "vocabulary", "plain_vocabulary", "mapped_vocabulary", "merges", "unigram_scores"):
+        _ = self.size, self.required_rows, self.median_token_length, self.unk_token_id
+        for name in _LARGE:
             self.__dict__.pop(name, None)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -101,29 +111,34 @@ class TokenizerSpec:
     def vocabulary(self) -> dict[str, int]:
         """The id that the library gives each token, added tokens included."""
         plain = self.plain_vocabulary
-        return self.library.get_vocab(with_added_tokens=True) if plain is None else plain
+        added_ids = self._canonical.added_ids if self._canonical is not None else None
+        # Making the library's tokeniser takes four times as long as parsing the file. So it is made only where it is needed.
+        if plain is None or added_ids is None:
+            return self.library.get_vocab(with_added_tokens=True)
+        return plain | added_ids if added_ids else plain
 
     @cached_property
     def plain_vocabulary(self) -> dict[str, int] | None:
-        """The id that the file gives each token. ``None`` if the library may give tokens other ids; see `agrees_with_library`.
-
-        Making the library's tokeniser takes four times as long as parsing the file. So it is made only where it is needed.
-        """
-        model = self.config["model"]
-        vocabulary = read_unigram_vocabulary(model) if model.get("type") == "Unigram" else self.mapped_vocabulary[0]
-        if not vocabulary or not agrees_with_library(self.config, self.text, vocabulary):
+        """The id of each token of the model. ``None`` if the library may read the model or the added tokens differently than this package."""
+        if self._canonical is None or (self._canonical.config["model"]["type"] == "BPE" and self.merges is None):
             return None
-        return None if model["type"] == "BPE" and self.merges is None else vocabulary
+        return self._file_vocabulary
+
+    @cached_property
+    def _file_vocabulary(self) -> dict[str, int]:
+        """The id of each token of the model, if the library reads the model like this package. Empty if the vocabulary has an unknown form."""
+        model = self._parsed[0]["model"]
+        return read_unigram_vocabulary(model) if isinstance(model.get("vocab"), list) else self.mapped_vocabulary[0]
 
     @cached_property
     def mapped_vocabulary(self) -> tuple[dict[str, int], NDArray[np.int32]]:
         """The ids of the model's tokens as a dict and as an array. Both are empty if `vocab` is not an object; see `read_vocabulary`."""
-        return read_vocabulary(self.config["model"])
+        return read_vocabulary(self._parsed[0]["model"])
 
     @cached_property
     def merges(self) -> NDArray[np.int64] | None:
         """The merges of BPE, int64 of shape (merges, 3). ``None`` if the library may read them differently; see `read_merges`."""
-        return read_merges(self.config["model"])
+        return read_merges(self._parsed[0]["model"])
 
     @cached_property
     def unigram_scores(self) -> NDArray[np.float64] | None:
@@ -135,8 +150,8 @@ class TokenizerSpec:
 
     @property
     def keeps_ids(self) -> bool:
-        """Whether the post-processor does not change the ids of a text if no special tokens are added."""
-        return _keeps_ids(self.config.get("post_processor"))
+        """Whether the post-processor does not change the ids of a text if no special tokens are added. False if `plain_vocabulary` is ``None``."""
+        return self.plain_vocabulary is not None and _keeps_ids(self.config.get("post_processor"))
 
     @cached_property
     def tokens(self) -> tuple[str, ...]:
@@ -149,6 +164,15 @@ class TokenizerSpec:
     def size(self) -> int:
         """One more than the largest id."""
         return max(self.vocabulary.values()) + 1
+
+    @cached_property
+    def required_rows(self) -> int:
+        """The number of rows that a model needs at least: `size`, or the number of tokens if the vocabulary is a list that holds a token twice.
+
+        Only the last of equal tokens has an id. Other implementations take a row for each token, so the largest ids have no row; see `Encoder`.
+        """
+        listed = self.plain_vocabulary is not None and self.config["model"]["type"] == "Unigram"
+        return len(self.vocabulary) if listed else self.size
 
     @cached_property
     def median_token_length(self) -> int:

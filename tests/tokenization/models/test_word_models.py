@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tokenization.cases import Comparison, check
-from tokenization.configs import Config, config_of, small_model, with_model, word_level_model, word_piece_model
+from tokenization.configs import Config, config_of, word_level_model, word_piece_model
 
 # Words of many lengths, and words that begin like them.
 WORDS = ["x" * length for length in range(1, 40)] + ["\u0436" * length for length in range(1, 20)] + ["abcdefghijklmnopq", "abcdefghijklmnopr"]
@@ -38,8 +38,6 @@ TO_THE_LIBRARY: dict[str, Config] = {
     "token with NUL": config_of(word_level_model("a\0")),
     "pieces with NUL": config_of(word_piece_model("a\0")),
     "no unknown token": config_of(word_level_model("a", unk_token="b")),
-    "extra member": with_model(config_of(word_level_model("a")), more=1),
-    "extra member of WordPiece": with_model(config_of(small_model("wordpiece")), more=1),
 }
 
 

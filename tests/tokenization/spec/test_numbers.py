@@ -23,7 +23,7 @@ def test_numbers() -> None:
     vocabulary = ",".join(f'["{i}",{literal}]' for i, literal in enumerate(literals))
     text = json.dumps(config_of(unigram_model([]))).replace('"vocab": []', f'"vocab": [{vocabulary}]')
     expected = np.array([score for _, score in json.loads(Tokenizer.from_str(text).to_str())["model"]["vocab"]])
-    found = library_numbers(literals)
+    found = library_numbers(literals, np.array([float(literal) for literal in literals]))
     assert found is not None
     np.testing.assert_array_equal(found, expected)
     scores = parse_tokenizer(text, "test").unigram_scores
@@ -34,5 +34,5 @@ def test_numbers() -> None:
 
 
 def test_no_numbers() -> None:
-    found = library_numbers([])
+    found = library_numbers([], np.zeros(0))
     assert found is not None and len(found) == 0

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from model2vec_numba.batches import TokenBatch
 from model2vec_numba.text.strings import flatten
 from model2vec_numba.tokenization.byte_alphabet import spelled_out
+from model2vec_numba.tokenization.components import has_form
 from model2vec_numba.tokenization.lookup.boundaries import find_adjacent_characters
 from model2vec_numba.tokenization.lookup.double_array import build_double_array
 from model2vec_numba.tokenization.lookup.piece_cache import LARGEST_CACHED_ID, make_piece_cache
@@ -18,6 +19,7 @@ from model2vec_numba.tokenization.stages import PreTokenBatch
 
 __all__ = ["Unigram", "make_unigram"]
 
+_MEMBERS = {"unk_id": (int, type(None)), "vocab": list, "byte_fallback": bool}
 # The score of an unknown character is this much lower than the lowest score of a token.
 _UNKNOWN_PENALTY = 10.0
 
@@ -25,11 +27,8 @@ _UNKNOWN_PENALTY = 10.0
 def make_unigram(spec: TokenizerSpec) -> Unigram | None:
     """Return the Unigram model that a `tokenizer.json` describes; ``None`` if it needs something that this package does not support."""
     model = spec.config["model"]
-    unknown_id = model.get("unk_id")
     if (
-        not model.keys() <= {"type", "unk_id", "vocab", "byte_fallback"}
-        or not isinstance(model.get("byte_fallback", False), bool)
-        or not (unknown_id is None or (isinstance(unknown_id, int) and not isinstance(unknown_id, bool)))
+        not has_form(model, _MEMBERS)
         # The library may read the vocabulary differently.
         or spec.plain_vocabulary is None
         or spec.unigram_scores is None
@@ -37,7 +36,7 @@ def make_unigram(spec: TokenizerSpec) -> Unigram | None:
         or len(model["vocab"]) > LARGEST_CACHED_ID
     ):
         return None
-    return Unigram([token for token, _ in model["vocab"]], spec.unigram_scores, unknown_id, byte_fallback=model.get("byte_fallback", False))
+    return Unigram([token for token, _ in model["vocab"]], spec.unigram_scores, model["unk_id"], byte_fallback=model["byte_fallback"])
 
 
 class Unigram:
