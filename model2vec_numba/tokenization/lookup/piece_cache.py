@@ -37,6 +37,7 @@ __all__ = [
     "prefetch_row",
     "prefetch_segments",
     "row_flags",
+    "set_length_tag",
 ]
 
 MAX_CACHED_BYTES = 32
@@ -130,6 +131,13 @@ def prefetch_pre_tokens(
     for pre_token in range(first, last):
         _prefetch_text(data, begins[pre_token], ends[pre_token], 0, cache, prefetched, pre_token - first)
     return last
+
+
+@inner
+def set_length_tag(prefetched: NDArray[np.uint64], index: int, length: int, length_tag: int) -> None:
+    """Give the text of row `index` of `prefetched`, which has `length` bytes, another length tag; see `prefetch_segments`."""
+    if length <= MAX_CACHED_BYTES:
+        prefetched[index, _PREFETCHED_LENGTH] = np.uint64(length + length_tag)
 
 
 @inner_always

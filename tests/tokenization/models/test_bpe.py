@@ -20,7 +20,8 @@ from tokenizers import Tokenizer
 from model2vec_numba.errors import ModelFormatError
 from model2vec_numba.text.strings import flatten
 from model2vec_numba.tokenization.models.bpe.merging import HEAP_FACTOR, merge_by_heap, merge_by_scanning
-from model2vec_numba.tokenization.models.bpe.tables import build_bpe_vocabulary
+from model2vec_numba.tokenization.models.bpe.pairs import IN_ORDER
+from model2vec_numba.tokenization.models.bpe.tables import BpeVocabulary, build_bpe_vocabulary
 from tokenization.cases import CASES, Comparison, check, comparison, spec_of
 from tokenization.configs import (
     PRE_TOKENIZERS,
@@ -34,9 +35,7 @@ from tokenization.configs import (
     sequence,
     small_config,
     small_model,
-    with_added_tokens,
     with_model,
-    with_tokens,
 )
 from tokenization.texts import mixed_texts, natural_texts, words
 
@@ -67,11 +66,12 @@ def use_heap(symbols: NDArray[np.int32], count: int, merges: NDArray[np.int64]) 
     return merge_by_heap(symbols, count, merges, np.empty((count + 1, 3), np.int32), np.empty(HEAP_FACTOR * (count + 1), np.int64))
 
 
-def ordered_tables(config: Config, merges: NDArray[np.int64], *, from_bytes: bool = False) -> tuple[Any, bool]:
-    """Return the arrays of a BPE vocabulary, and whether its merges are in order."""
+def tables_of(config: Config, merges: NDArray[np.int64]) -> BpeVocabulary:
+    """Return the arrays of a BPE vocabulary whose merging starts from characters."""
     vocabulary = config["model"]["vocab"]
     ids = np.fromiter(vocabulary.values(), np.int32)
-    return build_bpe_vocabulary(flatten([*vocabulary]), ids, merges, int(ids.max()) + 1, from_bytes=from_bytes, ignore_merges=False)
+    size = int(ids.max()) + 1
+    return build_bpe_vocabulary(flatten([*vocabulary]), ids, merges, size, from_bytes=False, ignore_merges=False, has_affixes=False)
 
 
 @given(st.randoms(use_true_random=False), st.integers(0, 60), st.integers(0, 70))
@@ -81,7 +81,7 @@ def test_merging(draw: random.Random, count: int, length: int) -> None:
     merges = spec_of(config).merges
     assert merges is not None
     by_pair = {(left, right): (rank, merged) for rank, (left, right, merged) in enumerate(merges.tolist())}
-    tables, _ = ordered_tables(config, merges)
+    tables = tables_of(config, merges)
     symbols = [config["model"]["vocab"][draw.choice("abc")] for _ in range(length)]
     expected = merge_by_definition(symbols, by_pair)
     scanned: NDArray[np.int32] = np.array([*symbols, 0], np.int32)
@@ -93,13 +93,17 @@ def test_merging(draw: random.Random, count: int, length: int) -> None:
 
 
 def test_order_of_merges() -> None:
-    """Trained merges are in order. Reversed ones are not."""
-    for name in ("bpe", "bpe-bytes"):
-        config = small_config(name)
-        merges = spec_of(config).merges
-        assert merges is not None
-        assert ordered_tables(config, merges)[1]
-        assert not ordered_tables(config, merges[::-1].copy())[1]
+    """Tokens of trained merges are in order. Of ``bcd``, a part is merged after it, and ``abcd`` is made of this token."""
+    config = small_config("bpe")
+    merges = spec_of(config).merges
+    assert merges is not None
+    assert (tables_of(config, merges).token_rows[:, IN_ORDER] == 1).sum() > 100
+    assert not (tables_of(config, merges).token_rows[:, IN_ORDER] == 0).any()
+    config = config_of(bpe_model([("b", "cd"), ("c", "d"), ("a", "bcd"), ("e", "cd")]))
+    merges = spec_of(config).merges
+    assert merges is not None
+    in_order = tables_of(config, merges).token_rows[:, IN_ORDER]
+    assert [token for token, index in config["model"]["vocab"].items() if in_order[index] == 0] == ["bcd", "abcd"]
 
 
 # Models.
@@ -111,6 +115,78 @@ def check_random_model(draw: random.Random, pre_tokenizer: str) -> None:
     lengths = (1, 2, 3, 5, 9, 15, 17, 20, 40, 70, 90, 200)
     case.check(["".join(draw.choices("aab\u00e9\u4e00cd ", k=length)) for length in lengths])
     case.check([*("".join(draw.choices("ab", k=length)) for length in lengths), *("a" * length for length in (2, 3, 17, 33, 80))])
+
+
+def hostile_model(draw: random.Random) -> Config:
+    """Return a BPE model with merges in any order, also of byte tokens and of the unknown token, and with tokens that no merge makes."""
+    alphabet = draw.choice(["ab", "abc", "ab\n", "a\u00e9\u4e00", "\u2581ab", "\u0120ab", "\u010aa\u00e3\u0123"])
+    byte_fallback = draw.random() < 0.6
+    has_affix = not byte_fallback and draw.random() < 0.4
+    prefix, suffix = (draw.choice(["", "#", "a", "\u00e9"]), draw.choice(["", "</w>", "b", "\u00e9"])) if has_affix else ("", "")
+    unknown = draw.choice([None, "<unk>", "<unk>", "<unk>", prefix + "<unk>", draw.choice(alphabet)])
+    byte_values = draw.choice([range(256), range(256), range(0xF0), "c\n\u4e00".encode(), b""]) if byte_fallback else []
+    byte_tokens = [f"<0x{byte:02X}>" for byte in byte_values]
+    # Parts of merges that are usually none.
+    marks = draw.choices([*byte_tokens, unknown or "b"], k=3) + ["<0x0A>"] * ("<0x0A>" in byte_tokens)
+    begins = [*alphabet, *(character + suffix for character in alphabet if suffix)]
+    parts = begins + [prefix + part for part in begins] * bool(prefix) + marks * draw.choice([0, 0, 1, 4])
+    merges = []
+    for _ in range(draw.choice([0, 5, 30, 60])):
+        left, right = draw.choice(parts), draw.choice([part for part in parts if part.startswith(prefix) and part != prefix] or [prefix + "a"])
+        if suffix and left.endswith(suffix) and draw.random() < 0.8:
+            continue
+        merges.append((left, right))
+        parts.append(left + right[len(prefix) :])
+    shape = draw.randrange(5)
+    if shape == 0:
+        draw.shuffle(merges)
+    elif shape == 1 and merges:
+        # A few merges come too early, or are missing.
+        for _ in range(3):
+            merges.insert(0, merges.pop(draw.randrange(len(merges))))
+        merges = merges[: draw.choice([-2, None])]
+    elif shape == 2 and merges:
+        merges += draw.choices(merges, k=3)
+    known = draw.sample(parts, k=draw.randint(1, len(parts))) if draw.random() < 0.3 else parts
+    settings: Config = {name: draw.random() < 0.4 for name in ("fuse_unk", "ignore_merges")}
+    tokens = [*known, *byte_tokens, *([] if unknown is None else [unknown])]
+    draw.shuffle(tokens)
+    return bpe_model(merges, tokens, prefix=prefix, suffix=suffix, unk_token=unknown, byte_fallback=byte_fallback, **settings)
+
+
+def hostile_texts(draw: random.Random) -> list[str]:
+    """Return texts of few different characters, known ones and unknown ones."""
+    texts = []
+    for length in (1, 2, 3, 5, 8, 13, 17, 20, 33, 40, 70, 90, 200, 700, 3000):
+        letters = draw.choice(
+            ["ab", "abc\n", "ab\t \u00e9", "aab\n\u4e00\u4e01", "\u2581ab\n\nq", "ab\u3042\u3044\U0001f600", "<0xA>a", "bcq\u00e9#"]
+        )
+        texts.append("".join(draw.choices(letters, k=length)))
+    return [*texts, *(text[len(text) // 3 :] + text for text in texts), "<0x0A>", "a<unk>b", "\n"]
+
+
+def check_hostile_model(draw: random.Random, pre_tokenizer: str) -> None:
+    """Compare a hostile model, also for texts whose words and segments are in the cache."""
+    case = Comparison(config_of(hostile_model(draw), PRE_TOKENIZERS[pre_tokenizer]))
+    texts = hostile_texts(draw)
+    case.check(texts)
+    draw.shuffle(texts)
+    case.check(texts)
+
+
+@pytest.mark.parametrize("pre_tokenizer", ["none", "byte-level-bare", "whitespace"])
+@settings(max_examples=25)
+@given(st.integers(0, 1 << 32))
+def test_hostile_models(pre_tokenizer: str, seed: int) -> None:
+    check_hostile_model(random.Random(seed), pre_tokenizer)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("pre_tokenizer", ["none", "byte-level-bare", "whitespace", "byte-level", "llama3-bytes", "metaspace-always-whole-\u2581"])
+@settings(max_examples=500)
+@given(st.integers(0, 1 << 32))
+def test_many_hostile_models(pre_tokenizer: str, seed: int) -> None:
+    check_hostile_model(random.Random(seed), pre_tokenizer)
 
 
 SOME_PRE_TOKENIZERS = ["none", "byte-level-bare", "whitespace", "byte-level", "llama3-bytes"]
@@ -214,13 +290,10 @@ BYTES = with_model(config_of(small_model("bpe-bytes"), byte_level()))
 VOCABULARY = BYTES["model"]["vocab"]
 TO_THE_LIBRARY: dict[str, Config] = {
     "dropout": with_model(BYTES, dropout=1.0),
-    "extra member": with_model(BYTES, more=1),
-    "no type": with_model(BYTES, type=...),
     "two tokens with one id": with_model(BYTES, vocab={**VOCABULARY, "zzzz": 7}),
     "large ids": with_model(BYTES, vocab={**VOCABULARY, "zzzz": 1 << 29}),
     "fallback and suffix": with_model(BYTES, byte_fallback=True, end_of_word_suffix="x"),
     "another pre-tokeniser": {**BYTES, "pre_tokenizer": {"type": "UnicodeScripts"}},
-    "null for a setting": with_model(BYTES, fuse_unk=None),
 }
 
 
@@ -261,16 +334,32 @@ def test_merges_that_the_library_refuses(name: str) -> None:
         spec_of(config)
 
 
-def test_added_token_beyond_the_vocabulary() -> None:
-    config = with_added_tokens(config_of(small_model("bpe")), "Zz", in_vocabulary=False)
-    assert spec_of(config).plain_vocabulary is None and "Zz" in spec_of(config).vocabulary
-    assert spec_of(with_tokens(config, ["Zz"])).plain_vocabulary is not None
-
-
 def shared_model(shared: Path) -> Config:
     """Return the shared byte-level tokenizer."""
     text = (shared / "models" / "bpe-multilingual-64-f16" / "tokenizer.json").read_text("utf-8")
     return {**json.loads(text), "truncation": None, "padding": None}
+
+
+def out_of_order(config: Config, draw: random.Random) -> Config:
+    """Return the tokenizer with some merges far too early and without others, so that some tokens are not in order and others are not reachable."""
+    merges = list(config["model"]["merges"])
+    for _ in range(300):
+        merges.insert(draw.randrange(100), merges.pop(draw.randrange(len(merges))))
+    for _ in range(20):
+        del merges[draw.randrange(len(merges))]
+    return with_model(config, merges=merges)
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_whole_texts(shared: Path, ordered: bool) -> None:
+    """A published tokenizer without a pre-tokeniser that splits: each text is one word, and it has characters that are byte tokens."""
+    config: Config = json.loads((shared / "tokenizers" / "mistral-7b-v0.1.json").read_text("utf-8"))
+    case = Comparison(config if ordered else out_of_order(config, random.Random(1)))
+    text = (shared / "texts" / "war-and-peace.txt").read_text("utf-8")
+    texts = [text[begin : begin + size] for begin, size in zip(range(0, 900_000, 3000), itertools.cycle([10, 240, 2400]), strict=False)]
+    case.check([*texts, text[:300_000], text[1_000_000:1_020_000].replace(" ", "")])
+    case.check([*EDGE_TEXTS, *mixed_texts(), *texts])
+    assert case.fallback_counts(texts) == {"pipeline": 0}
 
 
 @pytest.mark.parametrize("name", ["stsb-en", "stsb-de", "stsb-ru", "stsb-ja", "war-and-peace"])

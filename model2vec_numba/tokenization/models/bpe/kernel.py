@@ -1,16 +1,18 @@
 """BPE's kernel: from pre-tokens to ids, in the quickest way that each pre-token allows.
 
-The ids of a pre-token that is in the cache are copied. A pre-token that is a single token is looked up. A long pre-token is cut into segments, and
-each segment is tokenised like this too. Everything else is tokenised by `backtrack` if possible, and otherwise by `merge_word`, which merges step
-by step as the Hugging Face `tokenizers` library does.
+The ids of a pre-token that is in the cache are copied. A pre-token that is a single token is looked up. A long pre-token is cut into segments (the
+module `cuts` says where), and each segment is tokenised like this too. Everything else is tokenised by `merge_bytes` or `backtrack` if possible, and
+otherwise by `merge_word`, which merges step by step as the Hugging Face `tokenizers` library does.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from model2vec_numba.jit.decorators import compiled, inner
+from model2vec_numba.jit.decorators import compiled, inner, inner_always
 from model2vec_numba.jit.simd import load_padded_word
 from model2vec_numba.tokenization.lookup.boundaries import cut_into_segments
 from model2vec_numba.tokenization.lookup.double_array import ROOT, descend
@@ -20,16 +22,14 @@ from model2vec_numba.tokenization.lookup.piece_cache import (
     PREFETCHED_COLUMNS,
     PREFETCHED_HASH,
     copy_cached,
-    copy_ids,
-    find_row,
     insert,
     load_key,
     prefetch_pre_tokens,
     prefetch_segments,
-    row_flags,
+    set_length_tag,
 )
 from model2vec_numba.tokenization.models.bpe.backtracking import backtrack
-from model2vec_numba.tokenization.models.bpe.merging import FEW_SYMBOLS, HEAP_FACTOR, merge_bytes, merge_word
+from model2vec_numba.tokenization.models.bpe.merging import FEW_SYMBOLS, HEAP_FACTOR, find_symbol, merge_bytes, merge_word, next_character
 from model2vec_numba.tokenization.models.bpe.tables import find_short_word
 from model2vec_numba.tokenization.stages import DONE
 
@@ -37,12 +37,11 @@ __all__ = ["tokenize_pre_tokens"]
 
 # Words of at most this many bytes are in the table `words`.
 _SHORT_BYTES = 16
-# The number of pre-tokens whose cache rows are prefetched at a time.
+# The number of pre-tokens, or of segments, whose cache rows are prefetched at a time.
 _AHEAD = 64
-# Added to the length of a segment in the cache if the same bytes as a pre-token might have other ids.
-_SEGMENT_TAG = 64
-# The flag in the cache of a pre-token that may hold unknown characters. As a segment it might have other ids, depending on its neighbours.
-_MERGED = np.uint64(1)
+# Tags that are added to the length of a segment in the cache if the same bytes as a pre-token might have other ids: it does not begin a word and
+# there is a prefix, or a pre-token may be a token because of `ignore_merges`; it does not end a word and there is a suffix.
+_INNER_TAG, _UNENDED_TAG = 64, 128
 
 
 @compiled()
@@ -59,8 +58,6 @@ def tokenize_pre_tokens(
     merges: NDArray[np.int64],
     token_rows: NDArray[np.int32],
     byte_ids: NDArray[np.int32],
-    has_short_words: bool,
-    can_backtrack: bool,
     from_bytes: bool,
     ignore_merges: bool,
     prefix: NDArray[np.uint8],
@@ -68,6 +65,8 @@ def tokenize_pre_tokens(
     fallback_ids: NDArray[np.int32],
     unknown_id: int,
     fuses_unknown: bool,
+    can_cut: bool,
+    cuts_at_unknown: bool,
     character_pairs: NDArray[np.uint64],
     byte_pairs: NDArray[np.uint64],
     cache: NDArray[np.uint64],
@@ -82,8 +81,6 @@ def tokenize_pre_tokens(
         data, begins, ends, offsets, status: the pre-tokens; see `PreTokenBatch`. The data must have `MAX_CACHED_BYTES` more bytes after the last one.
         words, units, node_ids, node_reachable_ids, merges, token_rows: see `BpeVocabulary`.
         byte_ids: int32, shape (256,): the id of each byte, or -1. Used if `from_bytes`.
-        has_short_words: whether `words` may be used.
-        can_backtrack: whether `backtrack` may be used.
         from_bytes: whether merging starts from the bytes of a word. Otherwise it starts from the characters.
         ignore_merges: whether a word that is a token becomes that token, even if merging gives something else.
         prefix: uint8, the bytes that tokens have before a character that does not begin a word.
@@ -91,7 +88,7 @@ def tokenize_pre_tokens(
         fallback_ids: int32, shape (256,): the id of each byte of an unknown character, or -1.
         unknown_id: the id of an unknown character, which is dropped in the end. -1 if there is none: such a character has no id.
         fuses_unknown: whether adjacent unknown characters are one unknown token.
-        character_pairs, byte_pairs: see `AdjacentCharacters`.
+        can_cut, cuts_at_unknown, character_pairs, byte_pairs: see `Cuts`.
         cache: see `make_piece_cache`.
         pair_cache: see `backtrack`.
         max_tokens: the number of ids to keep of each text.
@@ -102,14 +99,19 @@ def tokenize_pre_tokens(
     for pre_token in range(len(begins)):
         longest = max(longest, ends[pre_token] - begins[pre_token])
     dead = np.zeros(longest + 1, np.uint8)
-    # Memory for `merge_word` to work in. The system provides only the memory that is used.
+    # Memory to work in. The system provides only the memory that is used.
     symbols = np.empty(longest, np.int32)
     links = np.empty((longest, 3), np.int32)
     heap = np.empty(HEAP_FACTOR * longest + FEW_SYMBOLS, np.int64)
     segment_ends = np.empty(longest + 1, np.int64)
-    prefetched_segments = np.empty((longest + 1, PREFETCHED_COLUMNS), np.uint64)
+    prefetched_segments = np.empty((_AHEAD, PREFETCHED_COLUMNS), np.uint64)
     prefetched_pre_tokens = np.empty((_AHEAD, PREFETCHED_COLUMNS), np.uint64)
     prefetched_begin = prefetched_end = 0
+    # Tuples, because passing an array to a function of its own is quick only if the caller does not take the tuple apart.
+    for_words = (words, units, node_ids, ignore_merges)
+    for_merging = (units, node_ids, merges, from_bytes, prefix, suffix, fallback_ids, unknown_id, fuses_unknown, symbols, links, heap)
+    for_backtracking = (byte_ids, node_reachable_ids, token_rows, pair_cache, dead)
+    for_cutting = (character_pairs, byte_pairs, segment_ends, prefetched_segments, cache)
     at = 0
     for text in range(len(offsets) - 1):
         stop = at + max_tokens
@@ -122,103 +124,115 @@ def tokenize_pre_tokens(
             pre_token = prefetched_begin + entry
             if entry == entry_end:
                 continue
+            # This pre-token is not in the cache.
             begin, end = begins[pre_token], ends[pre_token]
             pre_token += 1
             length = end - begin
+            first_id = at
+            at = _look_up_word(data, begin, end, for_words, ids, first_id)
+            if at < 0 and can_cut and length > _SHORT_BYTES and (cuts_at_unknown or _is_known(data, begin, end, for_merging)):
+                at = _tokenize_in_segments(data, begin, end, for_words, for_merging, for_backtracking, for_cutting, ids, first_id)
+                if at >= 0:
+                    # The segments are in the cache instead.
+                    continue
+            if at < 0:
+                at = _tokenize_segment(data, begin, end, True, True, for_merging, for_backtracking, ids, first_id)
+            at = _drop_unknown(unknown_id, ids, first_id, at)
             if length <= MAX_CACHED_BYTES:
                 key = load_key(data, begin, length)
-                hash_value = prefetched_pre_tokens[entry, PREFETCHED_HASH]
-                row = find_row(cache, hash_value, key, length)
-                if row >= 0:
-                    at = copy_ids(cache, row, ids, at)
-                    continue
-            first_id = at
-            id_end = -1
-            segments = 1
-            flags = NO_FLAGS
-            if has_short_words or ignore_merges:
-                id_end = _look_up_word(data, begin, end, words, units, node_ids, ignore_merges, ids, at)
-            if id_end < 0 and can_backtrack and length > _SHORT_BYTES:
-                segments = cut_into_segments(data, begin, end, character_pairs, byte_pairs, segment_ends)
-                if segments > 1:
-                    # `ignore_merges` is for whole pre-tokens only, not for segments.
-                    length_tag = _SEGMENT_TAG if ignore_merges else 0
-                    prefetch_segments(data, begin, segment_ends, segments, length_tag, cache, prefetched_segments)
-                    id_end = at
-                    segment = 0
-                    while segment < segments:
-                        segment, id_end = copy_cached(prefetched_segments, segment, segments, cache, _MERGED, NO_FLAGS, ids, id_end)
-                        if segment == segments:
-                            break
-                        i = segment_ends[segment - 1] if segment > 0 else begin
-                        j = segment_ends[segment]
-                        row = -1
-                        if j - i <= MAX_CACHED_BYTES:
-                            segment_key = load_key(data, i, j - i)
-                            segment_hash = prefetched_segments[segment, PREFETCHED_HASH]
-                            row = find_row(cache, segment_hash, segment_key, j - i + length_tag)
-                        if row >= 0:
-                            if row_flags(cache, row) == _MERGED:
-                                id_end = -1
-                                break
-                            id_end = copy_ids(cache, row, ids, id_end)
-                        else:
-                            first = id_end
-                            id_end = -1 if ignore_merges else _look_up_word(data, i, j, words, units, node_ids, False, ids, first)
-                            if id_end < 0:
-                                id_end = _tokenize_quickly(
-                                    data,
-                                    i,
-                                    j,
-                                    units,
-                                    node_reachable_ids,
-                                    merges,
-                                    token_rows,
-                                    byte_ids,
-                                    True,
-                                    from_bytes,
-                                    pair_cache,
-                                    dead,
-                                    ids,
-                                    first,
-                                    heap,
-                                )
-                            if id_end < 0:
-                                break
-                            id_end = _drop_unknown(unknown_id, ids, first, id_end)
-                            if j - i <= MAX_CACHED_BYTES:
-                                insert(cache, segment_hash, segment_key, j - i + length_tag, NO_FLAGS, ids, first, id_end)
-                        segment += 1
-            if id_end < 0:
-                # Adjacent unknown characters may be in different segments, so tokenise the pre-token as a whole.
-                segments = 1
-                id_end = _tokenize_quickly(
-                    data,
-                    begin,
-                    end,
-                    units,
-                    node_reachable_ids,
-                    merges,
-                    token_rows,
-                    byte_ids,
-                    can_backtrack,
-                    from_bytes,
-                    pair_cache,
-                    dead,
-                    ids,
-                    at,
-                    heap,
-                )
-            if id_end < 0:
-                settings = (from_bytes, prefix, suffix, fallback_ids, unknown_id, fuses_unknown)
-                id_end = merge_word(data, begin, end, units, node_ids, merges, *settings, symbols, links, heap, ids, at)
-                flags = _MERGED
-            at = _drop_unknown(unknown_id, ids, first_id, id_end)
-            if length <= MAX_CACHED_BYTES and segments == 1:
-                insert(cache, hash_value, key, length, flags, ids, first_id, at)
+                insert(cache, prefetched_pre_tokens[entry, PREFETCHED_HASH], key, length, NO_FLAGS, ids, first_id, at)
         at = min(at, stop)
         id_offsets[text + 1] = at
     return at
+
+
+@inner_always
+def _tokenize_in_segments(
+    data: NDArray[np.uint8],
+    begin: int,
+    end: int,
+    for_words: tuple[Any, ...],
+    for_merging: tuple[Any, ...],
+    for_backtracking: tuple[Any, ...],
+    for_cutting: tuple[Any, ...],
+    ids: NDArray[np.int32],
+    at: int,
+) -> int:
+    """Tokenise a pre-token segment by segment. Return where its ids end; -1 if it is a single segment. The unknown id is dropped."""
+    _, _, _, ignore_merges = for_words
+    _, _, _, _, prefix, suffix, _, unknown_id, _, _, _, _ = for_merging
+    character_pairs, byte_pairs, segment_ends, prefetched, cache = for_cutting
+    inner_tag = _INNER_TAG * (ignore_merges or len(prefix) > 0)
+    unended_tag = _UNENDED_TAG * (len(suffix) > 0)
+    segments = cut_into_segments(data, begin, end, character_pairs, byte_pairs, segment_ends)
+    if segments == 1:
+        return -1
+    for chunk in range(0, segments, _AHEAD):
+        ends = segment_ends[chunk : min(chunk + _AHEAD, segments)]
+        chunk_begin = segment_ends[chunk - 1] if chunk > 0 else begin
+        prefetch_segments(data, chunk_begin, ends, len(ends), inner_tag + unended_tag, cache, prefetched)
+        if chunk == 0 and not ignore_merges:
+            set_length_tag(prefetched, 0, ends[0] - begin, unended_tag)
+        if chunk + len(ends) == segments:
+            set_length_tag(prefetched, len(ends) - 1, end - segment_ends[segments - 2], inner_tag)
+        entry = 0
+        while True:
+            entry, at = copy_cached(prefetched, entry, len(ends), cache, NO_FLAGS, NO_FLAGS, ids, at)
+            if entry == len(ends):
+                break
+            first, last = ends[entry - 1] if entry > 0 else chunk_begin, ends[entry]
+            is_first, is_last = first == begin, last == end
+            tag = (0 if is_first and not ignore_merges else inner_tag) + (0 if is_last else unended_tag)
+            first_id = at
+            at = _look_up_word(data, first, last, for_words, ids, first_id) if tag == 0 else -1
+            if at < 0:
+                at = _tokenize_segment(data, first, last, is_first, is_last, for_merging, for_backtracking, ids, first_id)
+            at = _drop_unknown(unknown_id, ids, first_id, at)
+            if last - first <= MAX_CACHED_BYTES:
+                key = load_key(data, first, last - first)
+                insert(cache, prefetched[entry, PREFETCHED_HASH], key, last - first + tag, NO_FLAGS, ids, first_id, at)
+            entry += 1
+    return at
+
+
+@inner
+def _tokenize_segment(
+    data: NDArray[np.uint8],
+    begin: int,
+    end: int,
+    is_first: bool,
+    is_last: bool,
+    for_merging: tuple[Any, ...],
+    for_backtracking: tuple[Any, ...],
+    ids: NDArray[np.int32],
+    at: int,
+) -> int:
+    """Write the ids of a segment and return where they end. `is_first`, `is_last`: whether it begins a word, and whether it ends it."""
+    units, node_ids, merges, from_bytes, prefix, suffix, fallback_ids, unknown_id, fuses_unknown, symbols, links, heap = for_merging
+    byte_ids, node_reachable_ids, token_rows, pair_cache, dead = for_backtracking
+    id_end = -1
+    if len(prefix) == 0 and len(suffix) == 0:
+        if from_bytes and end - begin <= FEW_SYMBOLS:
+            id_end = merge_bytes(data, begin, end, byte_ids, merges, ids, at, heap)
+        else:
+            id_end = backtrack(data, begin, end, units, node_reachable_ids, merges, token_rows, pair_cache, dead, symbols, links, heap, ids, at)
+    if id_end < 0:
+        settings = (from_bytes, prefix, suffix, fallback_ids, unknown_id, fuses_unknown)
+        id_end = merge_word(data, begin, end, is_first, is_last, units, node_ids, merges, *settings, symbols, links, heap, ids, at)
+    return id_end
+
+
+@inner
+def _is_known(data: NDArray[np.uint8], begin: int, end: int, for_merging: tuple[Any, ...]) -> bool:
+    """Return whether each character of a word is a token."""
+    units, node_ids, _, from_bytes, prefix, suffix, _, _, _, _, _, _ = for_merging
+    i = begin
+    while i < end:
+        following = next_character(data, i, end, from_bytes)
+        if find_symbol(data, i, following, i == begin, following == end, units, node_ids, prefix, suffix) < 0:
+            return False
+        i = following
+    return True
 
 
 @inner
@@ -233,59 +247,15 @@ def _drop_unknown(unknown_id: int, ids: NDArray[np.int32], first: int, last: int
 
 
 @inner
-def _look_up_word(
-    data: NDArray[np.uint8],
-    begin: int,
-    end: int,
-    words: NDArray[np.uint64],
-    units: NDArray[np.uint64],
-    node_ids: NDArray[np.int32],
-    ignore_merges: bool,
-    ids: NDArray[np.int32],
-    at: int,
-) -> int:
+def _look_up_word(data: NDArray[np.uint8], begin: int, end: int, for_words: tuple[Any, ...], ids: NDArray[np.int32], at: int) -> int:
     """Look up a word that may be a single token. Write its id and return where the ids end; -1 if the word was not found."""
+    words, units, node_ids, ignore_merges = for_words
     length = end - begin
-    if length > _SHORT_BYTES:
-        return _look_up_long_word(data, begin, end, units, node_ids, ids, at) if ignore_merges else -1
-    token = find_short_word(words, load_padded_word(data, begin, length), load_padded_word(data, begin + 8, length - 8), length)
-    if token >= 0:
-        ids[at] = token
-    return at + 1 if token >= 0 else -1
-
-
-@inner
-def _tokenize_quickly(
-    data: NDArray[np.uint8],
-    begin: int,
-    end: int,
-    units: NDArray[np.uint64],
-    node_reachable_ids: NDArray[np.int32],
-    merges: NDArray[np.int64],
-    token_rows: NDArray[np.int32],
-    byte_ids: NDArray[np.int32],
-    can_backtrack: bool,
-    from_bytes: bool,
-    pair_cache: NDArray[np.uint64],
-    dead: NDArray[np.uint8],
-    ids: NDArray[np.int32],
-    at: int,
-    found: NDArray[np.int64],
-) -> int:
-    """Write the ids of a word and return where they end; -1 if it has an unknown character, or if it must be merged step by step."""
-    if from_bytes and end - begin <= FEW_SYMBOLS:
-        return merge_bytes(data, begin, end, byte_ids, merges, ids, at, found)
-    if can_backtrack:
-        return backtrack(data, begin, end, units, node_reachable_ids, merges, token_rows, pair_cache, dead, ids, at)
-    return -1
-
-
-@inner
-def _look_up_long_word(
-    data: NDArray[np.uint8], begin: int, end: int, units: NDArray[np.uint64], node_ids: NDArray[np.int32], ids: NDArray[np.int32], at: int
-) -> int:
-    """Write the id of the token that has the bytes of a word, and return where the ids end; -1 if there is none."""
-    token = node_ids[descend(units, ROOT, data, begin, end)]
+    token = -1
+    if length <= _SHORT_BYTES:
+        token = find_short_word(words, load_padded_word(data, begin, length), load_padded_word(data, begin + 8, length - 8), length)
+    elif ignore_merges:
+        token = np.int64(node_ids[descend(units, ROOT, data, begin, end)])
     if token >= 0:
         ids[at] = token
     return at + 1 if token >= 0 else -1

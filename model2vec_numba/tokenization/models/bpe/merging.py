@@ -13,7 +13,19 @@ from model2vec_numba.jit.decorators import inner
 from model2vec_numba.tokenization.lookup.double_array import ROOT, descend
 from model2vec_numba.tokenization.lookup.hashing import first_slot, next_slot
 
-__all__ = ["FEW_SYMBOLS", "HEAP_FACTOR", "NO_RANK", "find_merge", "merge_by_heap", "merge_by_scanning", "merge_bytes", "merge_word"]
+__all__ = [
+    "FEW_SYMBOLS",
+    "HEAP_FACTOR",
+    "NO_RANK",
+    "find_merge",
+    "find_symbol",
+    "merge_by_heap",
+    "merge_by_scanning",
+    "merge_bytes",
+    "merge_symbols",
+    "merge_word",
+    "next_character",
+]
 
 # The rank of a pair that has no merge, or of a token that is not made by a merge. It must be below all ranks.
 NO_RANK = -1
@@ -73,6 +85,8 @@ def merge_word(
     data: NDArray[np.uint8],
     begin: int,
     end: int,
+    is_first: bool,
+    is_last: bool,
     units: NDArray[np.uint64],
     node_ids: NDArray[np.int32],
     merges: NDArray[np.int64],
@@ -88,19 +102,21 @@ def merge_word(
     ids: NDArray[np.int32],
     at: int,
 ) -> int:
-    """Split a word into symbols and merge them, as the library does. Write the ids to ``ids[at:]`` and return where they end.
+    """Split a word, or a segment of a word, into symbols and merge them as the library does. Write the ids to ``ids[at:]`` and return where they end.
 
-    `symbols`, `links` and `heap` are memory to work in; see `merge_by_heap`. The other arguments are those of `tokenize_pre_tokens`.
+    Args:
+        data, begin, end: the segment is ``data[begin:end]``.
+        is_first, is_last: whether the word begins with the segment, and whether it ends with it.
+        symbols, links, heap: memory to work in; see `merge_by_heap`.
+
+    The other arguments are those of `tokenize_pre_tokens`.
     """
     count = 0
     pending = False
     i = begin
     while i < end:
-        following = i + 1
-        while not from_bytes and following < end and (data[following] & 0xC0) == 0x80:
-            following += 1
-        before, after = prefix[: 0 if i == begin else len(prefix)], suffix[: len(suffix) if following == end else 0]
-        token = _symbol(data, i, following, units, node_ids, before, after)
+        following = next_character(data, i, end, from_bytes)
+        token = find_symbol(data, i, following, is_first and i == begin, is_last and following == end, units, node_ids, prefix, suffix)
         if token >= 0:
             if pending:
                 symbols[count] = unknown_id
@@ -122,30 +138,44 @@ def merge_word(
     if pending:
         symbols[count] = unknown_id
         count += 1
-    if count <= FEW_SYMBOLS:
-        count = merge_by_scanning(symbols, count, merges, heap)
-    else:
-        count, _, _, _ = merge_by_heap(symbols, count, merges, links, heap)
+    count = merge_symbols(symbols, count, merges, links, heap)
     for k in range(count):
         ids[at + k] = symbols[k]
     return at + count
 
 
 @inner
-def _symbol(
+def next_character(data: NDArray[np.uint8], i: int, end: int, from_bytes: bool) -> int:
+    """Return where the character at `i` ends, or the byte at `i` if `from_bytes`. Nothing is read from `end` on."""
+    i += 1
+    while not from_bytes and i < end and (data[i] & 0xC0) == 0x80:
+        i += 1
+    return i
+
+
+@inner
+def find_symbol(
     data: NDArray[np.uint8],
     begin: int,
     end: int,
+    is_first: bool,
+    is_last: bool,
     units: NDArray[np.uint64],
     node_ids: NDArray[np.int32],
     prefix: NDArray[np.uint8],
     suffix: NDArray[np.uint8],
 ) -> int:
-    """Return the id of the symbol that is a prefix, the character ``data[begin:end]`` and a suffix; -1 if it is no token."""
-    node = descend(units, ROOT, prefix, 0, len(prefix))
-    if len(prefix) == 0 or node != ROOT:
-        node = descend(units, node, data, begin, end)
-    if len(suffix) > 0 and node != ROOT:
+    """Return the id of the symbol of the character ``data[begin:end]``; -1 if it is no token.
+
+    A symbol has the prefix before the character unless it is the first one of a word, and the suffix after it if it is the last one.
+    """
+    node = ROOT
+    if not is_first and len(prefix) > 0:
+        node = descend(units, node, prefix, 0, len(prefix))
+        if node == ROOT:
+            return -1
+    node = descend(units, node, data, begin, end)
+    if is_last and len(suffix) > 0 and node != ROOT:
         node = descend(units, node, suffix, 0, len(suffix))
     return np.int64(node_ids[node])
 
@@ -157,6 +187,15 @@ def _has_fallback_ids(data: NDArray[np.uint8], begin: int, end: int, fallback_id
         if fallback_ids[data[i]] < 0:
             return False
     return True
+
+
+@inner
+def merge_symbols(symbols: NDArray[np.int32], count: int, merges: NDArray[np.int64], links: NDArray[np.int32], heap: NDArray[np.int64]) -> int:
+    """Merge ``symbols[:count]`` in place, in the quicker way, and return the number of symbols after merging. The arguments are `merge_by_heap`'s."""
+    if count <= FEW_SYMBOLS:
+        return merge_by_scanning(symbols, count, merges, heap)
+    count, _, _, _ = merge_by_heap(symbols, count, merges, links, heap)
+    return count
 
 
 @inner

@@ -12,8 +12,8 @@ from model2vec_numba.batches import TextBatch, TokenBatch
 from model2vec_numba.text.strings import flatten
 from model2vec_numba.tokenization.byte_alphabet import CHARACTER_TO_BYTE, spelled_out
 from model2vec_numba.tokenization.components import has_members
-from model2vec_numba.tokenization.lookup.boundaries import find_adjacent_characters
 from model2vec_numba.tokenization.lookup.piece_cache import LARGEST_CACHED_ID, make_piece_cache
+from model2vec_numba.tokenization.models.bpe.cuts import find_cuts
 from model2vec_numba.tokenization.models.bpe.kernel import tokenize_pre_tokens
 from model2vec_numba.tokenization.models.bpe.tables import build_bpe_vocabulary
 from model2vec_numba.tokenization.models.running import run_kernel
@@ -26,6 +26,9 @@ __all__ = ["Bpe", "make_bpe"]
 _NONE = type(None)
 # Half a megabyte for each thread. The system provides only the memory that is used.
 _PAIR_CACHE_SLOTS = 1 << 16
+# The byte that each character of `ByteLevel`'s alphabet stands for, by its code point. The last element, -1, is for all larger code points too.
+_BYTES = np.full(max(map(ord, CHARACTER_TO_BYTE)) + 2, -1, np.int16)
+_BYTES[[*map(ord, CHARACTER_TO_BYTE)]] = [*CHARACTER_TO_BYTE.values()]
 _MEMBERS = {
     "type": (str,),
     "dropout": (float, int, _NONE),
@@ -55,36 +58,39 @@ class Bpe:
 
     def __init__(self, tokens: Sequence[str], ids: NDArray[np.int32], merges: NDArray[np.int64], model: dict[str, Any], *, byte_level: bool) -> None:
         prefix, suffix = model.get("continuing_subword_prefix") or "", model.get("end_of_word_suffix") or ""
-        has_no_affix = not prefix and not suffix
         ignore_merges = bool(model.get("ignore_merges"))
-        vocabulary = dict(zip(tokens, ids.tolist(), strict=True))
+        vocabulary: dict[str, int] = model["vocab"]
         size = int(ids.max()) + 1
         fallback_ids = np.full(256, -1, np.int32)
         if model.get("byte_fallback"):
             fallback_ids[:] = [vocabulary.get(f"<0x{byte:02X}>", -1) for byte in range(256)]
-        self._byte_level = byte_level and has_no_affix and not model.get("byte_fallback")
+        unknown_id = vocabulary[model["unk_token"]] if model.get("unk_token") is not None else -1
+        # These characters stand for themselves in the alphabet of `ByteLevel`, and are complete characters as bytes too.
+        is_affix_of_bytes = all("!" <= character <= "~" for character in prefix + suffix)
+        self._byte_level = byte_level and is_affix_of_bytes and not model.get("byte_fallback")
         if self._byte_level:
             texts, ids = _as_bytes(tokens, ids)
         else:
             texts = flatten(tokens)
-        tables, ordered = build_bpe_vocabulary(texts, ids, merges, size, from_bytes=self._byte_level, ignore_merges=ignore_merges)
+        affixes = tuple(np.frombuffer(affix.encode("utf-8") + b"\0", np.uint8)[:-1] for affix in (prefix, suffix))
+        has_affixes = bool(prefix or suffix)
+        tables = build_bpe_vocabulary(texts, ids, merges, size, from_bytes=self._byte_level, ignore_merges=ignore_merges, has_affixes=has_affixes)
         byte_ids = np.full(256, -1, np.int32)
         is_single_byte = np.diff(texts.offsets) == 1
         byte_ids[texts.data[texts.offsets[:-1][is_single_byte]]] = ids[is_single_byte]
-        unknown_id = vocabulary[model["unk_token"]] if model.get("unk_token") is not None else -1
+        cuts = find_cuts(texts, merges, byte_ids if self._byte_level and not has_affixes else None, fallback_ids, unknown_id)
         self._tables = (
             *tables,
             byte_ids,
-            has_no_affix or ignore_merges,
-            has_no_affix and ordered,
             self._byte_level,
             ignore_merges,
-            np.frombuffer(prefix.encode("utf-8") + b"\0", np.uint8)[:-1],
-            np.frombuffer(suffix.encode("utf-8") + b"\0", np.uint8)[:-1],
+            *affixes,
             fallback_ids,
             unknown_id,
             bool(model.get("fuse_unk")),
-            *find_adjacent_characters(texts),
+            # The cache cannot tell these segments apart.
+            not (ignore_merges and has_affixes),
+            *cuts,
         )
 
     def make_scratch(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
@@ -112,11 +118,11 @@ def make_bpe(spec: TokenizerSpec) -> Bpe | None:
     affixed = model.get("continuing_subword_prefix") or model.get("end_of_word_suffix")
     if (
         model.get("dropout")
-        # The library compares tokens by their ids; see `merge_by_heap`.
-        or len(np.unique(ids)) < len(ids)
         # The piece cache cannot hold larger ids.
         or ids.max() > LARGEST_CACHED_ID
-        or model.get("unk_token") not in (None, *tokens)
+        # The library compares tokens by their ids; see `merge_by_heap`.
+        or np.bincount(ids).max() > 1
+        or model.get("unk_token") not in (None, *model["vocab"])
         # With both, a character may have more ids than bytes.
         or (model.get("byte_fallback") and affixed)
     ):
@@ -139,12 +145,12 @@ def _as_bytes(tokens: Sequence[str], ids: NDArray[np.int32]) -> tuple[TextBatch,
 
     A token with a character that stands for no byte is left out, because it can occur in no text.
     """
-    # Replace each character by the character whose code point is the byte, so that encoding as Latin-1 gives the bytes.
-    table = {ord(character): byte for character, byte in CHARACTER_TO_BYTE.items()}
-    other = {ord(character): None for character in set().union(*tokens) - CHARACTER_TO_BYTE.keys()}
-    if other:
-        kept = [k for k, token in enumerate(tokens) if token == token.translate(other)]
-        tokens, ids = [tokens[k] for k in kept], ids[kept]
-    offsets = np.zeros(len(tokens) + 1, np.int64)
-    np.cumsum(np.fromiter(map(len, tokens), np.int64, len(tokens)), out=offsets[1:])
-    return TextBatch(np.frombuffer("".join(tokens).translate(table).encode("latin-1"), np.uint8), offsets), ids
+    code_points = np.frombuffer("".join(tokens).encode("utf-32-le"), "<u4")
+    data = _BYTES[np.minimum(code_points, len(_BYTES) - 1)]
+    lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
+    no_bytes = np.flatnonzero(data < 0)
+    if len(no_bytes):
+        kept = np.ones(len(tokens), np.bool_)
+        kept[np.searchsorted(np.cumsum(lengths), no_bytes, "right")] = False
+        data, ids, lengths = data[np.repeat(kept, lengths)], ids[kept], lengths[kept]
+    return TextBatch(data.astype(np.uint8), np.concatenate([[0], np.cumsum(lengths)])), ids
