@@ -19,7 +19,6 @@ import numpy as np
 from tokenizers import normalizers
 
 import model2vec_numba
-from model2vec_numba.tokenization.pre_tokenizers.patterns import CL100K, GPT2
 
 __all__ = [
     "BEHAVIORS",
@@ -27,8 +26,10 @@ __all__ = [
     "BERT_SETTINGS",
     "BERT_VARIANTS",
     "DISTINCT",
+    "INSERTING",
     "LLAMA3",
     "NORMALIZERS",
+    "PATTERNS",
     "PRE_TOKENIZERS",
     "QWEN2",
     "SMALL",
@@ -208,7 +209,44 @@ def alphabet_config(characters: Iterable[str], settings: Config) -> Config:
 # Pre-tokenisers.
 
 BEHAVIORS = ("Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous")
-QWEN2, LLAMA3 = sorted(CL100K, key=CL100K.__getitem__)
+# The patterns in the files of GPT-2, Llama 3 and Qwen 2.
+GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+LLAMA3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+QWEN2 = LLAMA3.replace("{1,3}", "")
+_CAPITALS, _SMALL = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+_CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+_ENDS = r"\s*[\r\n]+|\s+(?!\S)|\s+"
+# Patterns of real tokenizers.
+PATTERNS = {
+    "gpt2": GPT2,
+    "llama3": LLAMA3,
+    "qwen2": QWEN2,
+    "qwen3.5": rf"{_CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?[\p{{L}}\p{{M}}]+|\p{{N}}| ?[^\s\p{{L}}\p{{M}}\p{{N}}]+[\r\n]*|{_ENDS}",
+    "cl100k": r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s",
+    "o200k": (
+        rf"[^\r\n\p{{L}}\p{{N}}]?{_CAPITALS}*{_SMALL}+{_CONTRACTIONS}?|[^\r\n\p{{L}}\p{{N}}]?{_CAPITALS}+{_SMALL}*{_CONTRACTIONS}?"
+        rf"|\p{{N}}{{1,3}}| ?[^\s\p{{L}}\p{{N}}]+[\r\n/]*|{_ENDS}"
+    ),
+    "mistral-nemo": (
+        rf"[^\r\n\p{{L}}\p{{N}}]?{_CAPITALS}*{_SMALL}+|[^\r\n\p{{L}}\p{{N}}]?{_CAPITALS}+{_SMALL}*"
+        rf"|\p{{N}}| ?[^\s\p{{L}}\p{{N}}]+[\r\n/]*|{_ENDS}"
+    ),
+    "deepseek-v2-letters": r"\s?[A-Za-z\u00b5\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u01ba\u0400-\u0481\u0531-\u0556\u1e00-\u1f15\ua640-\ua66d]+",
+    "deepseek-v2-signs": "\\s?[!-/:-~\uff01-\uff0f\uff1a-\uff5e\u2018-\u201f\u3000-\u3002]+",
+    "deepseek-v2-end": r"\s+$",
+    "deepseek-v3-ideographs": "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+",
+    "deepseek-v3": (
+        r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|"""
+        rf"{_ENDS}"
+    ),
+    "clip": r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+",
+    "clip, any case": r"(?i)'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+",
+    "falcon": "[0-9][0-9][0-9]",
+    "bloom": " ?[^(\\s|[.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c])]+",
+    "siglip": r"""[!"\#\$%\&'\(\)\*\+,\-\.:;=\?@\[\\\]\^_`\{\|\}\~]""",
+    "llm-jp": r"(?<!\n)^",
+    "camembert": r"\s{2,}|[\n\r\t]",
+}
 
 
 def byte_level(*, prefix: bool = False, regex: bool = True) -> Config:
@@ -268,6 +306,10 @@ PRE_TOKENIZERS: dict[str, Config | None] = {
         for behavior in BEHAVIORS
         for invert in (False, True)
     },
+    **{f"split-{name}": split(pattern) for name, pattern in PATTERNS.items()},
+    "clip": split(PATTERNS["clip"], "Removed", invert=True),
+    "falcon": sequence(punctuation("Contiguous"), byte_level(), digits(False), split(PATTERNS["falcon"])),
+    "split-nothing": split("", string=True),
     "split-numbers": split(r"\p{N}{1,3}"),
     "split-bracket": split("[a-c\\n'\u4e00-\u9fff\\-]+", "MergedWithNext"),
     "split-string": split("\u4e00", string=True),
@@ -387,7 +429,15 @@ NORMALIZERS: dict[str, Config] = {
     "Replace-white-each": replace(r"\s", "__", "Regex"),
     "Replace-white-two": replace(r"\s{2,}", "2", "Regex"),
     "Replace-space-run": replace(" +", "-", "Regex"),
+    "Replace-nothing": replace("", "\u00e9"),
+    "Replace-camembert": replace(r"\s{2,}|[\n\r\t]", " ", "Regex"),
+    "Replace-siglip": replace(PATTERNS["siglip"], "", "Regex"),
+    "Replace-llm-jp": replace(PATTERNS["llm-jp"], "\u2581", "Regex"),
+    "Replace-between": replace(r"\b|$", "|", "Regex"),
 }
+
+# These may insert characters at the beginning of a text. Most steps after them are left to the library, which fails on some texts.
+INSERTING = frozenset({"Replace-nothing", "Replace-llm-jp", "Replace-between"})
 
 
 # Models.

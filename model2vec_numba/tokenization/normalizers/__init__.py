@@ -12,9 +12,11 @@ from model2vec_numba.batches import TextBatch
 from model2vec_numba.tokenization.normalizers.ends import make_prepend, make_strip
 from model2vec_numba.tokenization.normalizers.local import LocalNormalizer, LocalStep, local_step
 from model2vec_numba.tokenization.normalizers.replace import make_replace
+from model2vec_numba.tokenization.normalizers.replace_character import ReplaceCharacter, is_replaced_character
+from model2vec_numba.tokenization.regex.matching import automaton_of
 from model2vec_numba.tokenization.stages import Normalizer
 
-__all__ = ["NormalizerSequence", "keeps_beginning", "make_normalizer"]
+__all__ = ["NormalizerSequence", "inserts_characters", "keeps_beginning", "make_normalizer"]
 
 # The factories of the normalisers that are not local. `local_step` makes the local ones. A factory returns None for JSON of an unknown form.
 _FACTORIES: dict[str, Callable[[dict[str, Any]], Normalizer | None]] = {
@@ -45,10 +47,13 @@ def make_normalizer(config: Any) -> Normalizer | None:
     normalizers: list[Normalizer] = []
     # Consecutive local steps become one normaliser, if `LocalNormalizer` supports them together.
     local: list[LocalStep] = []
-    for single in configs:
+    for position, single in enumerate(configs):
         step = local_step(single)
+        # The library loses track of characters that are inserted at the beginning, and fails on the text, if such a step comes later.
+        if step is not None and single["type"] != "Replace" and any(map(_inserts, configs[:position])):
+            return None
         if local and (step is None or (step.context and (step.context == "Precompiled" or any(earlier.context for earlier in local)))):
-            normalizers.append(LocalNormalizer(local))
+            normalizers.append(_of_local_steps(local))
             local = []
         if step is not None:
             local.append(step)
@@ -60,8 +65,30 @@ def make_normalizer(config: Any) -> Normalizer | None:
             return None
         normalizers.append(normalizer)
     if local:
-        normalizers.append(LocalNormalizer(local))
+        normalizers.append(_of_local_steps(local))
     return normalizers[0] if len(normalizers) == 1 else NormalizerSequence(normalizers)
+
+
+def _of_local_steps(steps: list[LocalStep]) -> Normalizer:
+    """Return the normaliser that applies local steps."""
+    config = steps[0].config
+    if len(steps) == 1 and is_replaced_character(config):
+        return ReplaceCharacter(config["pattern"]["String"], config["content"])
+    return LocalNormalizer(steps)
+
+
+def inserts_characters(config: Any) -> bool:
+    """Return whether a normaliser may insert characters before the first one of a text, with a ``Replace`` of an empty match."""
+    return any(map(_inserts, _flatten(config) or []))
+
+
+def _inserts(config: Any) -> bool:
+    """Return whether a single normaliser, whose JSON has a known form, is a ``Replace`` of empty matches."""
+    if config["type"] != "Replace" or not config["content"]:
+        return False
+    ((kind, pattern),) = config["pattern"].items()
+    automaton = automaton_of(kind, pattern)
+    return automaton is not None and automaton.may_be_empty
 
 
 def keeps_beginning(config: Any) -> bool:

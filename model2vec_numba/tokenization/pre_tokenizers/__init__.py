@@ -8,14 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model2vec_numba.tokenization.pre_tokenizers.by_class import make_bert, make_digits, make_punctuation, make_whitespace
+from model2vec_numba.tokenization.pre_tokenizers.by_class import (
+    make_bert,
+    make_digits,
+    make_punctuation,
+    make_whitespace,
+    make_whitespace_split,
+)
 from model2vec_numba.tokenization.pre_tokenizers.byte_level import make_byte_level
 from model2vec_numba.tokenization.pre_tokenizers.metaspace import asks_for_beginning, make_metaspace, make_words_in_metaspace
 from model2vec_numba.tokenization.pre_tokenizers.split import make_split
-from model2vec_numba.tokenization.pre_tokenizers.whitespace_split import make_whitespace_split
 from model2vec_numba.tokenization.stages import PreTokenBatch, PreTokenizer
 
-__all__ = ["PreTokenizerSequence", "Whole", "asks_for_beginning", "make_pre_tokenizer", "make_sequence"]
+__all__ = ["PreTokenizerSequence", "Whole", "asks_for_beginning", "make_pre_tokenizer", "make_sequence", "uses_byte_level"]
 
 
 class Whole:
@@ -74,3 +79,11 @@ def make_pre_tokenizer(config: Any) -> PreTokenizer | None:
     kind = config.get("type") if isinstance(config, dict) else None
     factory = _FACTORIES.get(kind) if isinstance(kind, str) else None
     return None if factory is None else factory(config)
+
+
+def uses_byte_level(config: Any) -> bool:
+    """Return whether a pre-tokeniser is, or contains, a ``ByteLevel``."""
+    if not isinstance(config, dict):
+        return False
+    members = config.get("pretokenizers")
+    return config.get("type") == "ByteLevel" or (isinstance(members, list) and any(map(uses_byte_level, members)))

@@ -9,11 +9,14 @@ from numpy.typing import NDArray
 
 from model2vec_numba.jit.decorators import compiled
 from model2vec_numba.tokenization.byte_alphabet import spelled_out
-from model2vec_numba.tokenization.pre_tokenizers.cutting import cut
-from model2vec_numba.tokenization.pre_tokenizers.patterns import cut_gpt2, general_categories
+from model2vec_numba.tokenization.regex.automaton import Automaton
+from model2vec_numba.tokenization.regex.kernel import BEHAVIORS
+from model2vec_numba.tokenization.regex.matching import automaton_of, cut
 from model2vec_numba.tokenization.stages import PreTokenBatch
 
 __all__ = ["ByteLevel", "make_byte_level"]
+
+_GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
 
 class ByteLevel:
@@ -21,12 +24,12 @@ class ByteLevel:
 
     Args:
         add_prefix_space: whether to put a space before each pre-token that does not begin with one.
-        use_regex: whether to split by GPT-2's regular expression.
+        automaton: that of GPT-2's regular expression, or ``None`` not to split.
     """
 
-    def __init__(self, *, add_prefix_space: bool, use_regex: bool) -> None:
+    def __init__(self, *, add_prefix_space: bool, automaton: Automaton | None) -> None:
         self._adds_space = add_prefix_space
-        self._splits = use_regex
+        self._automaton = automaton
 
     def split(self, pre_tokens: PreTokenBatch, status: NDArray[np.uint8]) -> PreTokenBatch:
         """Return the smaller pre-tokens, as `PreTokenizer.split` describes."""
@@ -36,8 +39,8 @@ class ByteLevel:
             begins, ends = np.empty_like(pre_tokens.begins), np.empty_like(pre_tokens.ends)
             end = _prefix_spaces(pre_tokens.data, pre_tokens.begins, pre_tokens.ends, data, begins, ends)
             pre_tokens = PreTokenBatch(data[:end], begins, ends, pre_tokens.offsets)
-        if self._splits:
-            return cut(cut_gpt2, general_categories(), pre_tokens, status, byte_level=True)
+        if self._automaton is not None:
+            return cut(self._automaton, pre_tokens, status, BEHAVIORS["Isolated"], byte_level=True)
         return PreTokenBatch(pre_tokens.data, pre_tokens.begins, pre_tokens.ends, pre_tokens.offsets, byte_level=True)
 
 
@@ -48,8 +51,9 @@ def make_byte_level(config: dict[str, Any]) -> ByteLevel | None:
         return None
     if not all(isinstance(settings[name], bool) for name in ("add_prefix_space", "trim_offsets", "use_regex")):
         return None
+    automaton = automaton_of("Regex", _GPT2) if settings["use_regex"] else None
     # `trim_offsets` changes only the offsets that the library returns.
-    return ByteLevel(add_prefix_space=settings["add_prefix_space"], use_regex=settings["use_regex"])
+    return ByteLevel(add_prefix_space=settings["add_prefix_space"], automaton=automaton)
 
 
 @compiled()

@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Regex
-from tokenizers.pre_tokenizers import PreTokenizer, Split
+from tokenizers.normalizers import Replace
+from tokenizers.pre_tokenizers import PreTokenizer
 
 from model2vec_numba.jit.decorators import inner
 from model2vec_numba.tokenization.unicode.pages import PAGE_COUNT, Pages, ask_for_page, code_points_of
+from model2vec_numba.tokenization.unicode.probes import normalize_each
 from model2vec_numba.tokenization.unicode.utf8 import decode, to_bits
 
 __all__ = ["ALONE", "FILLED", "GAP", "JOINED", "MEMBER", "ClassTable", "class_at", "classes_by", "has_no_graphic", "matches_of", "member_at"]
@@ -24,23 +26,23 @@ FILLED = 0x80
 # The entry of a member of a set, whose probe returns booleans.
 MEMBER = FILLED | 1
 
-# The classes of `classes_by`: a pre-tokeniser joins a code point to the letters next to it, makes it a pre-token, or leaves it out.
-JOINED = 0
-ALONE = 1
-GAP = 2
+# The kinds of `classes_by`: a pre-tokeniser joins a code point to the letters next to it, makes it a pre-token, or leaves it out.
+JOINED = "joined"
+ALONE = "alone"
+GAP = "gap"
 
-# Returns the class of each character of a list, from 0 to ``FILLED - 1``.
+# Returns the class of each character of a list.
 Probe = Callable[[list[str]], Iterable[int]]
 
 # Characters to put between the tested ones. Nearly every class leaves out at least one of these.
-_FENCES = "|a1 "
+_FENCES = "|a1 \n"
 
 
 class ClassTable:
     """The class of each code point.
 
     Args:
-        probe: returns the classes of characters.
+        probe: returns the classes of characters, from 0 to ``FILLED - 1``.
 
     Attributes:
         classes: uint8, shape (0x110000,): the class of each code point with `FILLED` set, or 0 if its page is not filled.
@@ -62,8 +64,12 @@ class ClassTable:
         self.zeros[page << 2 : (page + 1) << 2] = to_bits(classes == 0)
 
 
-def classes_by(pre_tokenizer: PreTokenizer) -> Probe:
-    """Return the probe of a pre-tokeniser that looks at one code point at a time. The classes are `JOINED`, `ALONE` and `GAP`."""
+def classes_by(pre_tokenizer: PreTokenizer, *kinds: str) -> Probe:
+    """Return the probe that sets bit ``b`` for a code point of kind ``b``, to a pre-tokeniser that looks at one code point at a time.
+
+    The kinds are `JOINED`, `ALONE` and `GAP`.
+    """
+    bits = {kind: 1 << bit for bit, kind in enumerate(kinds)}
 
     def probe(characters: list[str]) -> Iterable[int]:
         # Each character stands between two letters.
@@ -71,26 +77,22 @@ def classes_by(pre_tokenizer: PreTokenizer) -> Probe:
         lengths = {at: last - first for _, (first, last) in pre_tokens for at in range(first, last)}
         for at in range(1, 4 * len(characters), 4):
             length = lengths.get(at, 0)
-            yield GAP if length == 0 else ALONE if length == 1 else JOINED
+            yield bits.get(GAP if length == 0 else ALONE if length == 1 else JOINED, 0)
 
     return probe
 
 
 def matches_of(*patterns: str) -> Probe:
     """Return the probe that sets bit ``b`` for a code point that matches pattern ``b``, a regular expression for one character."""
-    splits = [Split(Regex(pattern), "removed") for pattern in patterns]
+    removers = [Replace(Regex(pattern), "") for pattern in patterns]
+    fences = [next((fence for fence in _FENCES if remover.normalize_str(fence)), None) for remover in removers]
 
     def probe(characters: list[str]) -> Iterable[int]:
         classes = [0] * len(characters)
-        for bit, split in enumerate(splits):
-            fence = next((fence for fence in _FENCES if split.pre_tokenize_str(fence)), None)
-            if fence is None:
-                outside = {k for k, character in enumerate(characters) if split.pre_tokenize_str(character)}
-            else:
-                pre_tokens = split.pre_tokenize_str(fence + "".join(character + fence for character in characters))
-                outside = {at // 2 for _, span in pre_tokens for at in range(*span) if at % 2}
-            for k in range(len(characters)):
-                classes[k] |= (k not in outside) << bit
+        for bit, (remover, fence) in enumerate(zip(removers, fences, strict=True)):
+            for k, rest in enumerate(normalize_each(remover, characters, fence)):
+                if not rest:
+                    classes[k] |= 1 << bit
         return classes
 
     return probe

@@ -1,0 +1,1 @@
+"""Regular expressions of the `tokenizers` library, compiled to deterministic automata that one kernel runs."""

@@ -1,0 +1,207 @@
+"""Automata that find the matches of patterns, as tables for `kernel`.
+
+A state is the threads of a search, so that one pass over the text finds the match that a backtracking search finds. The automaton reads the kinds of
+code points, its columns. Code points have one kind if they are in the same sets of the pattern. Columns are added when a page of code points has a
+kind that was not met before.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model2vec_numba.tokenization.regex.kernel import (
+    ACCEPTS,
+    COLUMNS,
+    EDGE,
+    FIRST_COLUMN,
+    LOOPS,
+    LOOPS_SMALL,
+    NO_COLUMN,
+    SEARCH,
+    SEARCHES,
+    STATES,
+    UNSUPPORTED,
+)
+from model2vec_numba.tokenization.regex.parser import Node, UnsupportedPatternError, may_be_empty
+from model2vec_numba.tokenization.regex.steps import Kind, Steps, Threads
+from model2vec_numba.tokenization.unicode.classes import Probe
+from model2vec_numba.tokenization.unicode.pages import PAGE_COUNT, Pages, code_points_of
+
+__all__ = ["Automaton"]
+
+# A regular expression for one ASCII character.
+_ASCII = re.compile(r"[^.]|\\\W", re.ASCII)
+_ALL = np.array([0, 0xFF, 0, 0xFF, 0x80, 0x80], np.uint8)
+# A page whose kinds need more steps than this has no new states.
+_MAX_WORK = 1 << 20
+
+# The threads of a search, and the kind of the last character, as far as a test may ask for it.
+_State = tuple[Threads, Kind]
+
+
+class Automaton:
+    """Finds the matches of a pattern.
+
+    Args:
+        node: the pattern.
+        make_probe: returns a function for the sources of the pattern's sets. It gives bit ``b`` to each character of set ``b``.
+
+    Attributes:
+        classes: uint8, shape (0x110000,): the column of each code point, `NO_COLUMN` if its page is not filled.
+        table: int32, shape (STATES * COLUMNS,): see `kernel`.
+        starts: int32, shape (COLUMNS,): the entry of the first state, for each column of the character before.
+        ranges: uint8, shape (6,): the lowest and the highest ASCII byte with which a match may begin, and the same for its second byte; then the
+            lowest other byte with which it may begin, and the same for its second byte. The ranges may hold bytes with which no match begins.
+        may_be_empty: whether a match may be empty.
+        looks_behind: whether the character before a match may decide whether it is one.
+        pages: the pages of `classes`.
+
+    Raises:
+        UnsupportedPatternError: the automaton would be too large.
+    """
+
+    def __init__(self, node: Node, make_probe: Callable[[tuple[str, ...]], Probe]) -> None:
+        self._steps = Steps(node)
+        self._probe = make_probe(tuple(self._steps.sources))
+        self.may_be_empty = may_be_empty(node)
+        self.looks_behind = self._steps.behind is not None
+        self._columns: dict[Kind, int] = {None: EDGE}
+        # The columns that are filled for all states.
+        self._ready: dict[Kind, int] = {}
+        self._free_columns = iter(range(FIRST_COLUMN, COLUMNS))
+        # State 0 is dead, and the last one searches. Their rows are not made of threads.
+        self._entries: dict[_State, int] = {}
+        self._states: dict[int, _State] = {}
+        self._free_states = iter(range(1, STATES - 1))
+        # The number of columns that are filled, for each state.
+        self._filled: dict[int, int] = {}
+        self._is_full = False
+        # The characters of the first page, for each column.
+        self._samples: dict[int, list[str]] = {}
+        # This is address space. The system provides memory only for the pages that are written.
+        self.classes: NDArray[np.uint8] = np.zeros(PAGE_COUNT << 8, np.uint8)
+        self.table: NDArray[np.int32] = np.zeros(STATES * COLUMNS, np.int32)
+        self.starts: NDArray[np.int32] = np.zeros(COLUMNS, np.int32)
+        self.ranges = _ALL
+        self.pages = Pages(self._fill_page)
+        if self._is_full:
+            raise UnsupportedPatternError("the automaton is too large")
+
+    def random_texts(self, count: int, max_length: int) -> Iterator[str]:
+        """Yield texts of characters of the first page. Most of the characters let a match that has begun go on."""
+        draw = random.Random(0)
+        columns = list(self._samples)
+        rows = self.table.reshape(STATES, COLUMNS)[:, columns] // COLUMNS
+        start = int(self.starts[EDGE]) // COLUMNS
+        for number in range(count):
+            text, state = "", start
+            for _ in range(1 + number % max_length):
+                following = rows[state].tolist()
+                choices = [k for k, state in enumerate(following) if state not in (0, SEARCH // COLUMNS)] if draw.random() < 0.8 else []
+                k = draw.choice(choices or range(len(columns)))
+                text += draw.choice(self._samples[columns[k]])
+                state = following[k] or start
+            yield text
+
+    def _fill_page(self, page: int) -> None:
+        """Give a column to each code point of a page. A signal handler may do it in the middle of it, so that each step may be done twice."""
+        characters = list(map(chr, code_points_of(page)))
+        kinds = list(self._probe(characters))
+        self._steps.work = 0
+        for kind in sorted({*kinds} - self._columns.keys()):
+            if (column := next(self._free_columns, None)) is not None:
+                self._columns[kind] = column
+        if page == 0:
+            self._ascii = [self._columns.get(kind, UNSUPPORTED) for kind in kinds[:0x80]]
+            self._small_letters = set(kinds[ord("a") : ord("z") + 1])
+            self._letters = self._small_letters.union(kinds[ord("A") : ord("Z") + 1])
+        if len(self._ready) < len(self._columns):
+            self._fill_rows()
+        if not self._is_full:
+            self._ready = dict(self._columns)
+        columns = [UNSUPPORTED if self._steps.may_fold(c) else self._ready.get(kind, UNSUPPORTED) for c, kind in zip(characters, kinds, strict=True)]
+        if page == 0:
+            for column, character in zip(columns, characters, strict=True):
+                self._samples.setdefault(column, []).append(character)
+        # Other threads may run the kernel meanwhile. They meet the new columns only now.
+        self.classes[page << 8 : (page + 1) << 8] = columns
+
+    def _fill_rows(self) -> None:
+        """Fill all columns of all states, those too that are found meanwhile."""
+        starts = {column: self._entry((self._steps.first, self._behind(kind))) for kind, column in list(self._columns.items())}
+        while not self._is_full and (todo := [number for number in list(self._states) if self._filled.get(number, 0) < len(self._columns)]):
+            for number in todo:
+                threads, before = self._states[number]
+                columns = list(self._columns.items())
+                for kind, column in columns[self._filled.get(number, 0) :]:
+                    following, accepts = self._steps.read(threads, before, kind)
+                    self.table[number * COLUMNS + column] = self._entry((following, self._behind(kind))) + ACCEPTS * accepts
+                self._filled[number] = len(columns)
+        if self.may_be_empty or self.looks_behind:
+            for column in (NO_COLUMN, UNSUPPORTED, *starts):
+                self.starts[column] = starts.get(column, starts[EDGE])
+        else:
+            self._fill_search(starts[EDGE])
+
+    def _fill_search(self, start: int) -> None:
+        """Fill the row of the state that looks for the beginning of a match: that of the first state, but where no match begins, this state stays."""
+        row = self.table[start // COLUMNS * COLUMNS :][:COLUMNS]
+        if not self.starts[EDGE]:
+            self.ranges = self._find_ranges(row[self._ascii])
+            lowest, highest = self.ranges[:2].tolist()
+            searches = SEARCHES * (lowest > ord("z") or highest < ord("a"))
+            skips = start & (LOOPS | LOOPS_SMALL) or LOOPS * (not any(self._steps.read(self._steps.first, 0, kind)[0] for kind in self._letters))
+            self.starts[:] = SEARCH + (searches or skips)
+        self.table[SEARCH + FIRST_COLUMN : SEARCH + COLUMNS] = np.where(row >= COLUMNS, row, self.starts[EDGE])[FIRST_COLUMN:]
+
+    def _find_ranges(self, entries: NDArray[np.int32]) -> NDArray[np.uint8]:
+        """Return `ranges`. `entries`: the entry of the first state for each ASCII character."""
+        rows = self.table.reshape(STATES, COLUMNS)[entries // COLUMNS]
+        firsts = np.flatnonzero(entries).tolist()
+        # If a character at the end of the text may be a match, no second one is needed.
+        seconds = [0, 0xFF] if rows[:, EDGE].any() else np.flatnonzero(rows[:, self._ascii].any(0)).tolist()
+        bounds = [bound(numbers, default=0x80) for numbers in (firsts, seconds) for bound in (min, max)]
+        # If all sets are known to be ASCII, all other characters are of kind 0. No text has the byte 0xFF.
+        is_ascii = all(map(_is_ascii, self._steps.sources))
+        may_be_second = rows[:, EDGE].any() or rows[:, self._columns.get(0, EDGE)].any()
+        return np.array([*bounds, 0xFF if is_ascii else 0x80, 0xFF if is_ascii and not may_be_second else 0x80], np.uint8)
+
+    def _entry(self, state: _State) -> int:
+        """Return the entry for a step to a state."""
+        if not state[0]:
+            return 0
+        entry = self._entries.get(state)
+        if entry is None:
+            number = next(self._free_states, None)
+            if number is None or self._steps.work > _MAX_WORK:
+                self._is_full = True
+                return 0
+            entry = self._entries[state] = number * COLUMNS + self._skips(state)
+            self._states[number] = state
+        return entry
+
+    def _skips(self, state: _State) -> int:
+        """Return `LOOPS`, `LOOPS_SMALL` or 0 for a state."""
+        for flag, kinds in ((LOOPS, self._letters), (LOOPS_SMALL, self._small_letters)):
+            steps = {((threads, self._behind(kind)), accepts) for kind in kinds for threads, accepts in [self._steps.read(*state, kind)]}
+            if len(steps) == 1:
+                ((following, _),) = steps
+                if following[0] and all(
+                    self._behind(kind) == following[1] and self._steps.read(*following, kind) == (following[0], True) for kind in kinds
+                ):
+                    return flag
+        return 0
+
+    def _behind(self, kind: Kind) -> Kind:
+        """Return a kind as far as a test may ask for it."""
+        return 0 if self._steps.behind is None else None if kind is None else kind & self._steps.behind
+
+
+def _is_ascii(source: str) -> bool:
+    """Return whether a regular expression is known to match only an ASCII character."""
+    return source.isascii() and _ASCII.fullmatch(source) is not None

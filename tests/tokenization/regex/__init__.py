@@ -1,0 +1,1 @@
+"""Tests of the automata for regular expressions."""
