@@ -23,8 +23,6 @@ __all__ = ["Warmed", "warmup"]
 # The storage types by their names in safetensors, and their sizes in bytes.
 _STORAGE = {"F32": 4, "F16": 2, "BF16": 2, "F64": 8, "I8": 1}
 _DIM = 32
-# The pattern of the tokenizers of GPT-4 and later models.
-_SPLIT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 # The texts contain runs of spaces, marks in the wrong order and characters that can be composed, because normalisers look for these.
 _TEXTS = ("It is cold today.", "Caf\u00e9  \u4f60\u597d, 12 don't [MASK] <s>!\n", "a\u0323\u0301 e\u0301  \uff21 \u1112\u1161\u11ab", "")
 
@@ -103,11 +101,6 @@ def _tokenizers() -> dict[str, Tokenizer]:
         ),
         "unigram, one piece": _assemble(models.Unigram(unigram_tokens, 0), normalizers.Prepend("\u2581"), pre_tokenizers.Metaspace()),
         "byte-level BPE": _assemble(models.BPE(byte_vocabulary, merges), None, pre_tokenizers.ByteLevel(add_prefix_space=False)),
-        "byte-level BPE, split": _assemble(
-            models.BPE(byte_vocabulary, merges),
-            None,
-            pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(_SPLIT), "isolated"), pre_tokenizers.ByteLevel(False, use_regex=False)]),
-        ),
         "byte-level BPE, prefix": _assemble(models.BPE(byte_vocabulary, merges), None, pre_tokenizers.ByteLevel(add_prefix_space=True)),
         "BPE with byte fallback": _assemble(
             models.BPE(fallback_vocabulary, [("i", "t")], unk_token="<unk>", fuse_unk=True, byte_fallback=True),
@@ -118,15 +111,12 @@ def _tokenizers() -> dict[str, Tokenizer]:
             models.WordLevel(word_vocabulary, unk_token="[UNK]"), None, pre_tokenizers.ByteLevel(add_prefix_space=False)
         ),
         "word level": _assemble(models.WordLevel(word_vocabulary, unk_token="[UNK]"), None, pre_tokenizers.Whitespace()),
-        "word level, split": _assemble(models.WordLevel(word_vocabulary, unk_token="[UNK]"), None, pre_tokenizers.Split(" ", "removed")),
-        "wordpiece, split": _assemble(wordpiece, None, pre_tokenizers.Sequence([pre_tokenizers.Digits(True), pre_tokenizers.Punctuation()])),
     }
-    # `BertCore` tokenises "wordpiece", and `PipelineCore` all others. They search for added tokens with
-    # different code, so one tokenizer of each gets an added token.
+    # A token that is found in the text as it is, and tokens that begin with many letters and are found in the normalised text.
     for name in ("wordpiece", "byte-level BPE"):
         tokenizers[name].add_special_tokens(["[MASK]"])
-    # A token that is searched for in the normalised text.
-    tokenizers["wordpiece"].add_tokens([AddedToken("Cold Day", normalized=True)])
+    tokenizers["wordpiece, added tokens"] = _assemble(wordpiece, normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer())
+    tokenizers["wordpiece, added tokens"].add_tokens([AddedToken(content, normalized=True) for content in ("Cold Day", *map("{}bc".format, letters))])
     return tokenizers
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "LANES",
     "alnum_length",
     "bytes_between",
+    "bytes_with",
     "copy_bytes",
     "count_ones",
     "graphic_length",
@@ -36,6 +37,7 @@ __all__ = [
     "narrow_characters",
     "prefetch",
     "prefetch_bytes",
+    "small_letters_length",
     "store_word",
     "trailing_zeros",
     "word_mask",
@@ -121,6 +123,21 @@ def bytes_between(_typing_context: Any, array: Any, index: Any, low: Any, high: 
         return _bits(builder, inside)
 
     return types.uint64(array, types.int64, types.uint8, types.uint8), generate
+
+
+@intrinsic
+def bytes_with(_typing_context: Any, array: Any, index: Any, bits: Any) -> Any:
+    """Return a uint64 mask: bit ``i`` is set if ``array[index + i] & bits`` is not 0, for the 64 bytes from `index` on. All 64 must exist."""
+    if not (isinstance(array, types.Array) and array.dtype == types.uint8):
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array, index, bits = arguments
+        pointer = _element_pointer(context, builder, signature.args[0], array, index, pointee=_BYTES)
+        chosen = builder.and_(builder.load(pointer, align=1), _splat(builder, bits, _BYTES))
+        return _bits(builder, builder.icmp_unsigned("!=", chosen, ir.Constant(_BYTES, [0] * BLOCK)))
+
+    return types.uint64(array, types.int64, types.uint8), generate
 
 
 def _splat(builder: Any, element: Any, vector: Any) -> Any:
@@ -225,10 +242,27 @@ def letters_length(word: np.uint64) -> int:  # type: ignore[no-any-unimported,un
 
 
 @njit(inline="always")
+def small_letters_length(word: np.uint64) -> int:  # type: ignore[no-any-unimported,unused-ignore]
+    """Return the number of ASCII letters from ``a`` to ``z`` at the beginning of the eight bytes of a uint64."""
+    low = word & _LOW7
+    rest = (~((low + _FROM_A) & ~(low + _PAST_Z)) | word) & _HIGH
+    return trailing_zeros(rest) >> 3
+
+
+@njit(inline="always")
 def graphic_length(word: np.uint64) -> int:  # type: ignore[no-any-unimported,unused-ignore]
     """Return the number of bytes from ``!`` to DEL (0x21 to 0x7F) at the beginning of the eight bytes of a uint64."""
     rest = (~((word & _LOW7) + _FROM_EXCLAMATION) | word) & _HIGH
     return trailing_zeros(rest) >> 3
+
+
+@njit(inline="always")
+def length_before(word: np.uint64, byte: int) -> int:
+    """Return the number of bytes at the beginning of the eight bytes of a uint64 that are before the first one equal to `byte`."""
+    different = word ^ (_ONES * np.uint64(byte))
+    # The high bit of each byte that is equal is set.
+    equal = ~(((different & _LOW7) + _LOW7) | different) & _HIGH
+    return trailing_zeros(equal) >> 3
 
 
 @njit(inline="always")

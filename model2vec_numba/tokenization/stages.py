@@ -36,6 +36,8 @@ class PreTokenBatch:
         begins, ends: int64, shape (pre-tokens,), both ascending. Pre-tokens do not overlap, and none is empty.
         offsets: int64, shape (texts + 1,), ascending.
         byte_level: whether each byte stands for a character of `ByteLevel`'s alphabet; see `byte_alphabet`.
+        beginnings: uint8, shape (texts,): 1 if a text is at the beginning of the text that it is a part of, else 0. ``None``: all are, or the
+            texts are no longer whole pre-tokens.
     """
 
     data: NDArray[np.uint8]
@@ -43,17 +45,18 @@ class PreTokenBatch:
     ends: NDArray[np.int64]
     offsets: NDArray[np.int64]
     byte_level: bool = False
+    beginnings: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         # Kernels are compiled only for read-only text bytes; see `batches.read_only`.
         self.data.flags.writeable = False
 
     @classmethod
-    def whole(cls, texts: TextBatch) -> PreTokenBatch:
-        """Return a batch in which each text is one pre-token. An empty text has none."""
+    def whole(cls, texts: TextBatch, beginnings: NDArray[np.uint8] | None = None) -> PreTokenBatch:
+        """Return a batch in which each text is one pre-token. An empty text has none. `beginnings`: see the class."""
         begins, ends, offsets = np.empty(len(texts), np.int64), np.empty(len(texts), np.int64), np.empty(len(texts) + 1, np.int64)
         count = _find_non_empty(texts.offsets, begins, ends, offsets)
-        return cls(texts.data, begins[:count], ends[:count], offsets)
+        return cls(texts.data, begins[:count], ends[:count], offsets, beginnings=beginnings)
 
     @property
     def size(self) -> int:

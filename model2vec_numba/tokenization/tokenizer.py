@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model2vec_numba.batches import TextBatch, TokenBatch, token_batch
-from model2vec_numba.tokenization.added_tokens import read_added_tokens
+from model2vec_numba.tokenization.added_tokens.reading import read_added_tokens
 from model2vec_numba.tokenization.bert.tables import make_bert_core
 from model2vec_numba.tokenization.library import tokenize_with_library
 from model2vec_numba.tokenization.pipeline import make_pipeline
@@ -59,6 +59,7 @@ class BatchTokenizer:
         self._scratches: list[Any] = []
         self.name = "tokenizers" if core is None else core.name
         self.cuts_at_spaces = cuts_at_spaces
+        self.size = spec.size
 
     def take_scratch(self) -> Any:
         """Take memory for a call of `tokenize`. Give it back with `give_back` when its result is no longer used."""
@@ -119,6 +120,8 @@ def make_tokenizer(spec: TokenizerSpec) -> BatchTokenizer:
     """Return the fastest tokeniser that gives exactly what the `tokenizers` library gives."""
     added = read_added_tokens(spec)
     core: Core | None = None
-    if spec.keeps_ids:
+    if spec.keeps_ids and added is not None:
         core = make_bert_core(spec, added) or make_pipeline(spec, added)
-    return BatchTokenizer(spec, core, cuts_at_spaces=core is not None and core.cuts_at_spaces and not added.hold_spaces)
+    # No added token is then in two sections, nor takes the white space of another section where a token of white space might be.
+    cuts_at_spaces = core is not None and core.cuts_at_spaces and added is not None and not added.hold_white_space
+    return BatchTokenizer(spec, core, cuts_at_spaces=cuts_at_spaces)

@@ -18,6 +18,7 @@ from model2vec_numba.jit.simd import (
     letters_length,
     load_word,
     lowercase_word,
+    small_letters_length,
     store_word,
     word_mask,
     word_masks,
@@ -25,6 +26,7 @@ from model2vec_numba.jit.simd import (
 
 ALNUM = frozenset((string.ascii_letters + string.digits).encode())
 LETTERS = frozenset(string.ascii_letters.encode())
+SMALL = frozenset(string.ascii_lowercase.encode())
 GRAPHIC = frozenset(range(0x21, 0x80))
 _WORDS = [
     *(b"abcdefgh", b"ABCDEFGH", b"a1Z9 bcd", b"@[`{/:AZ", b"az09az09", b"\0" * 8, b"\xff" * 8, b"caf\xc3\xa9 ab"),
@@ -60,7 +62,8 @@ def as_word(data: bytes) -> np.uint64:
 
 def test_lengths_of_runs() -> None:
     """Every byte at every place after bytes of the class, and random words."""
-    for function, members in ((alnum_length, ALNUM), (letters_length, LETTERS), (graphic_length, GRAPHIC)):
+    lengths = ((alnum_length, ALNUM), (letters_length, LETTERS), (small_letters_length, SMALL), (graphic_length, GRAPHIC))
+    for function, members in lengths:
         for byte in range(256):
             for place in range(8):
                 data = b"a" * place + bytes([byte]) + b"a" * (7 - place)

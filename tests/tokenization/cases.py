@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 
 from model2vec_numba.batches import TextBatch
 from model2vec_numba.errors import TokenizationError
-from model2vec_numba.tokenization.added_tokens import read_added_tokens
+from model2vec_numba.tokenization.added_tokens.reading import read_added_tokens
 from model2vec_numba.tokenization.bert.tables import make_bert_core
 from model2vec_numba.tokenization.components import is_library_error
 from model2vec_numba.tokenization.pipeline import make_pipeline
@@ -69,7 +69,7 @@ class Comparison:
     def __init__(self, config: Config) -> None:
         self.spec = spec_of(config)
         added = read_added_tokens(self.spec)
-        cores = {"bert": make_bert_core(self.spec, added), "pipeline": make_pipeline(self.spec, added)} if self.spec.keeps_ids else {}
+        cores = {"bert": make_bert_core(self.spec, added), "pipeline": make_pipeline(self.spec, added)} if self.spec.keeps_ids and added else {}
         self.tokenizers = {name: BatchTokenizer(self.spec, core, cuts_at_spaces=False) for name, core in cores.items() if core is not None}
         # The tokeniser that the package chooses: with the first core, or with none. A test makes sure of that.
         self.chosen = make_tokenizer(self.spec)
@@ -261,10 +261,11 @@ CASES: dict[str, Case] = {
         )
     },
     "bert, truncation and padding": Case(lambda: {**bert_config(), "truncation": _TRUNCATION, "padding": _PADDING}, _BOTH),
+    "bert, another member": Case(lambda: with_model(bert_config(), surprise=True), _BOTH),
     "bert, no normaliser": Case(lambda: {**bert_config("uncased", "bundled"), "normalizer": None}, _PIPELINE),
-    "bert, added token": Case(lambda: with_added_tokens(bert_config(), "New York", "the"), _BOTH, falls_back=True),
-    "bert, normalised added token": Case(lambda: with_added_tokens(bert_config(), "New York", "\u00e9t", normalized=True), _BOTH, falls_back=True),
-    "bert, many added tokens": Case(_many_added_tokens, _BOTH, falls_back=True),
+    "bert, added token": Case(lambda: with_added_tokens(bert_config(), "New York", "the"), _BOTH),
+    "bert, normalised added token": Case(lambda: with_added_tokens(bert_config(), "New York", "\u00e9t", normalized=True), _BOTH),
+    "bert, many added tokens": Case(_many_added_tokens, _BOTH),
     "bytes": _pipeline("bpe-bytes", "byte-level"),
     "bytes, prefix space": _pipeline("bpe-bytes", "byte-level-prefix"),
     "bytes, Llama 3, whole words": _pipeline("bpe-bytes", "llama3-bytes", ignore_merges=True),
@@ -313,11 +314,8 @@ CASES: dict[str, Case] = {
     "unigram, fallback": Case(
         lambda: config_of(unigram_model([*small_config("unigram")["model"]["vocab"], *_byte_scores()], byte_fallback=True), metaspace()), _PIPELINE
     ),
-    "unigram, added token": Case(
-        lambda: config_of(small_model("unigram"), _WORDS_IN_METASPACE, added_tokens=[_added_unigram_token()]), _PIPELINE, falls_back=True
-    ),
+    "unigram, added token": Case(lambda: config_of(small_model("unigram"), _WORDS_IN_METASPACE, added_tokens=[_added_unigram_token()]), _PIPELINE),
     "no dropout": Case(lambda: config_of(small_model("bpe-bytes", dropout=0.0), byte_level()), _PIPELINE),
-    "library: an unknown member": Case(lambda: with_model(bert_config(), surprise=True), ()),
     "library: an unknown pre-tokeniser": Case(lambda: {**bert_config(), "pre_tokenizer": {"type": "UnicodeScripts"}}, ()),
 }
 

@@ -227,11 +227,11 @@ def test_short_texts(size: int) -> None:
 
 
 def test_fallbacks() -> None:
-    """The core leaves a text to the library only where an added token may stand or canonical ordering is at work."""
-    assert small().fallback_counts(["a [MASK] b", "[MASK]", "[UNK]", "[mask]", "[ MASK ]", "the", ""])["bert"] == 3
+    """The core leaves a text to the library only where canonical ordering is at work."""
+    assert small().fallback_counts(["a [MASK] b", "[MASK]", "[UNK]", "[mask]", "[ MASK ]", "the", ""])["bert"] == 0
     assert small().fallback_counts(["\u302e", "a\u302e\u0301", "a\u0323\u0301", "\u302e\u302e", "\u302ea\u302e"])["bert"] == 1
     case = Comparison(with_added_tokens(bert_config(), "New York", normalized=True))
-    assert case.fallback_counts(["in New York", "in n\u00e9w york", "NEWYORK", "new", "york new"])["bert"] == 3
+    assert case.fallback_counts(["in New York", "in n\u00e9w york", "NEWYORK", "new", "york new"])["bert"] == 0
     assert small().fallback_counts([]) == {"bert": 0, "pipeline": 0}
 
 
@@ -244,7 +244,8 @@ def test_batches_that_meet_new_scripts(normalized: bool) -> None:
     fresh = Comparison(with_added_tokens(bert_config(), "New York", normalized=normalized))
     fresh.check(texts[::-1])
     assert case.fallback_counts(texts) == fresh.fallback_counts(texts)
-    assert case.fallback_counts(texts)["bert"] == 3
+    # With a token that is found in the normalised text, the normaliser is another one.
+    assert case.fallback_counts(texts)["bert"] == (0 if normalized else 1)
 
 
 def test_natural_texts_whole() -> None:

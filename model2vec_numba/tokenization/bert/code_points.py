@@ -50,12 +50,6 @@ class CodePointTable:
         self.arena = self._arena.data
         self.pages = Pages(self._fill_page)
 
-    def normalize_without_spaces(self, text: str) -> str:
-        """Return the normalised text without the characters that the pre-tokeniser treats as white space."""
-        normalized: str = self._normalizer.normalize_str(text)
-        classes = self._classes(sorted(set(normalized)))
-        return "".join(character for character in normalized if classes[character] != SPACE)
-
     def _fill_page(self, page: int) -> None:
         code_points = code_points_of(page)
         results = normalize_each(self._normalizer, list(map(chr, code_points)))

@@ -30,7 +30,10 @@ from model2vec_numba.jit.simd import (
     word_mask,
     word_masks,
 )
-from model2vec_numba.tokenization.added_tokens import Patterns, holds_pattern
+from model2vec_numba.tokenization.added_tokens.cutting import Cutter, replace_held
+from model2vec_numba.tokenization.added_tokens.finder import Finder, make_finder
+from model2vec_numba.tokenization.added_tokens.reading import NO_TOKENS
+from model2vec_numba.tokenization.added_tokens.search import WORK_BYTES, holds_token
 from model2vec_numba.tokenization.lookup.hashing import hash_key, word_key
 from model2vec_numba.tokenization.lookup.piece_cache import NO_FLAGS, copy_ids_exactly, find_row, insert, make_piece_cache, prefetch_row
 from model2vec_numba.tokenization.lookup.word_pieces import (
@@ -67,6 +70,8 @@ BYTE_ISOLATE = 3  # a word by itself that becomes itself
 
 # A text is cut this many bytes at a time, so that the runs and the results of their look-ups stay in the first-level cache.
 _WINDOW = 8 * BLOCK
+# The status of a text that holds an added token.
+_HOLDS = 2
 # In place of the id of a run that must be read character by character.
 _NO_WORD = -2
 # Most blocks have no more runs than this.
@@ -87,8 +92,6 @@ class BertTables(NamedTuple):
         entries, arena: the result for each code point; see `CodePointTable`.
         pages: the pages of `entries`.
         vocabulary: the tokens.
-        patterns: the added tokens that are found in the text as it is.
-        normalized_patterns: the added tokens that are found in the normalised text, in their normalised form without white space.
         unknown_id: the unknown id.
         max_word_chars: a word of more characters is unknown.
     """
@@ -100,8 +103,6 @@ class BertTables(NamedTuple):
     arena: NDArray[np.uint8]
     pages: Pages
     vocabulary: WordPieceVocabulary
-    patterns: Patterns
-    normalized_patterns: Patterns
     unknown_id: int
     max_word_chars: int
 
@@ -125,27 +126,24 @@ class _Scratch:
 
 
 class BertCore:
-    """The tokeniser core for BERT's pipeline. It does all steps in one pass."""
+    """The tokeniser core for BERT's pipeline. It does all steps in one pass.
+
+    Args:
+        tables: the tables of the tokenizer.
+        raw: the added tokens that are found in the text as it is.
+    """
 
     name = "wordpiece"
 
-    def __init__(self, tables: BertTables) -> None:
+    def __init__(self, tables: BertTables, raw: Finder) -> None:
         self._pages = tables.pages
-        self._normalized_patterns = tables.normalized_patterns if tables.normalized_patterns.any else None
-        self._code_points = tables.entries, tables.arena
         # A text can be cut at a space if a space always ends a word.
-        self.cuts_at_spaces = tables.byte_kinds[ord(" ")] == BYTE_SPACE and self._normalized_patterns is None
+        self.cuts_at_spaces = bool(tables.byte_kinds[ord(" ")] == BYTE_SPACE)
+        self._cutter = Cutter(raw)
         # The arguments of the kernel that are the same in every call.
-        self._arguments = (
-            tables.byte_kinds,
-            tables.ascii_is_standard,
-            tables.lowercases,
-            *self._code_points,
-            *tables.vocabulary,
-            *tables.patterns,
-            tables.unknown_id,
-            min(tables.max_word_chars, _UNBOUNDED),
-        )
+        self._tables = tables.byte_kinds, tables.ascii_is_standard, tables.lowercases, tables.entries, tables.arena, *tables.vocabulary
+        self._settings = tables.unknown_id, min(tables.max_word_chars, _UNBOUNDED)
+        self._arguments = *self._tables, *raw.tables, *self._settings
 
     def make_scratch(self) -> _Scratch:
         """Return the memory of one call, as `Core.make_scratch` describes."""
@@ -155,14 +153,9 @@ class BertCore:
         """Tokenise each text, as `Core.tokenize` describes."""
         status, tokens = scratch.status, scratch.tokens
         if len(texts) != 1 or len(texts.data) > SHORT_BYTES:
-            # One id more than the bytes, because the kernel writes an unknown id where the next id will be written.
-            size = int(texts.offsets[-1] - texts.offsets[0]) + 1
-            status, tokens = np.zeros(len(texts), np.uint8), TokenBatch(np.empty(size, np.int32), np.zeros(len(texts) + 1, np.int64))
+            status, tokens = np.zeros(len(texts), np.uint8), _empty_tokens(texts)
         limit = _UNBOUNDED if max_tokens is None else max_tokens
         while True:
-            if self._normalized_patterns is not None:
-                arrays = (*self._code_points, *self._normalized_patterns)
-                mark_normalized_patterns(texts.data, texts.offsets, *arrays, scratch.missing, status)
             outputs = scratch.missing, status, tokens.offsets[1:], tokens.ids
             if not tokenize_texts(texts.data, texts.offsets, *self._arguments, limit, scratch.cache, *outputs):
                 return tokens, None
@@ -171,7 +164,47 @@ class BertCore:
             found = status.copy()
             status[:] = DONE
             if not filled:
-                return tokens, found
+                return self._tokenize_holders(texts, tokens, found, max_tokens, scratch)
+
+    def _tokenize_holders(
+        self, texts: TextBatch, tokens: TokenBatch, status: NDArray[np.uint8], max_tokens: int | None, scratch: _Scratch
+    ) -> tuple[TokenBatch, NDArray[np.uint8] | None]:
+        """Cut and tokenise the texts whose status is `_HOLDS`. `tokens` has the ids of the others. The result is that of `tokenize`."""
+        holds = (status == _HOLDS).view(np.uint8)
+        if not np.count_nonzero(holds):
+            return tokens, status
+        status[holds != 0] = DONE
+        cut = self._cutter.cut(texts, holds, status, keeps_others=False)
+        span_status = np.zeros(len(cut.spans), np.uint8)
+        span_tokens = self.tokenize_spans(cut.spans, None, max_tokens, span_status, scratch)
+        joined = cut.join(span_tokens, span_status, max_tokens)
+        ids, offsets = np.empty(int(tokens.offsets[-1] + joined.offsets[-1]), np.int32), np.empty(len(texts) + 1, np.int64)
+        replace_held(tokens.ids, tokens.offsets, joined.ids, joined.offsets, holds, ids, offsets)
+        return TokenBatch(ids, offsets), cut.status if np.count_nonzero(cut.status) else None
+
+    def tokenize_spans(
+        self, spans: TextBatch, _beginnings: NDArray[np.uint8] | None, max_tokens: int | None, status: NDArray[np.uint8], scratch: _Scratch
+    ) -> TokenBatch:
+        """Tokenise texts without looking for added tokens, as `SpanTokenizer.tokenize_spans` describes."""
+        tokens = _empty_tokens(spans)
+        before = status.copy()
+        limit = _UNBOUNDED if max_tokens is None else max_tokens
+        arguments = *self._tables, *_EMPTY_FINDER.tables, *self._settings, limit, scratch.cache, scratch.missing
+        while True:
+            tokenize_texts(spans.data, spans.offsets, *arguments, status, tokens.offsets[1:], tokens.ids)
+            if not self._pages.fill(scratch.missing):
+                return tokens
+            status[:] = before
+
+
+_EMPTY_FINDER = make_finder(NO_TOKENS, None)
+
+
+def _empty_tokens(texts: TextBatch) -> TokenBatch:
+    """Return memory for the ids of texts."""
+    # One id more than the bytes, because the kernel writes an unknown id where the next id will be written.
+    size = int(texts.offsets[-1] - texts.offsets[0]) + 1
+    return TokenBatch(np.empty(size, np.int32), np.zeros(len(texts) + 1, np.int64))
 
 
 @compiled()
@@ -185,10 +218,12 @@ def tokenize_texts(
     arena: NDArray[np.uint8],
     words: NDArray[np.uint64],
     trie: NDArray[np.int64],
-    pattern_data: NDArray[np.uint8],
-    pattern_offsets: NDArray[np.int64],
-    pattern_groups: NDArray[np.int64],
-    pattern_bytes: NDArray[np.uint8],
+    first_bytes: NDArray[np.uint8],
+    grams: NDArray[np.uint8],
+    lengths: NDArray[np.uint8],
+    longer: NDArray[np.uint8],
+    prefixes: NDArray[np.uint8],
+    units: NDArray[np.uint64],
     unknown_id: int,
     max_word_chars: int,
     max_tokens: int,
@@ -207,7 +242,7 @@ def tokenize_texts(
         lowercases: whether ASCII capitals become small letters.
         entries, arena: see `CodePointTable`.
         words, trie: see `WordPieceVocabulary`.
-        pattern_data, pattern_offsets, pattern_groups, pattern_bytes: the added tokens that are found in the text as it is; see `Patterns`.
+        first_bytes, grams, lengths, longer, prefixes, units: the added tokens that are found in the text as it is; see `Finder`.
         unknown_id: the unknown id, which is dropped.
         max_word_chars: a word of more characters is unknown.
         max_tokens: the number of ids to keep of each text.
@@ -215,7 +250,8 @@ def tokenize_texts(
             at a time.
         missing: uint8, output: which pages of `entries` are needed and not filled; see `no_pages`.
         status: uint8, shape (texts,), input and output. A text that is not `DONE` is skipped and has no ids. `FALLBACK` is written for texts that
-            the `tokenizers` library must tokenise, and for texts that need a page that is not filled.
+            the `tokenizers` library must tokenise, and for texts that need a page that is not filled. `_HOLDS` is written for texts that hold
+            an added token.
         ends: int64, shape (texts,), output: the end of each text's ids.
         ids: int32, output: the ids of the texts, one text after the other. A text has at most as many ids as bytes.
 
@@ -237,13 +273,14 @@ def tokenize_texts(
     hashes = np.empty(_WINDOW + BLOCK, np.uint64)
     tokens = np.empty(_WINDOW + BLOCK, np.int64)
     edge = np.zeros(BLOCK, np.uint8)
+    work = np.empty(WORK_BYTES, np.uint8)
     dashes_and_quotes = _are_isolated(entries, 0x2010, 0x2027)
     for text in range(len(status)):
         text_at = at
         stop = at + max_tokens
         next_run, text_end = offsets[text], offsets[text + 1]
-        if holds_pattern(data, next_run, text_end, pattern_data, pattern_offsets, pattern_groups, pattern_bytes):
-            status[text] = FALLBACK
+        if holds_token(data, next_run, text_end, first_bytes, grams, lengths, longer, prefixes, units, work):
+            status[text] = _HOLDS
         while next_run < text_end and at < stop and status[text] == DONE:
             if ascii_is_standard:
                 runs, next_run, cut = _cut_runs(data, next_run, text_end, dashes_and_quotes, edge, run_begins, run_ends)
@@ -618,37 +655,3 @@ def _cut_short_word(
     end = split_word(word, length, trie, unknown_id, ids, at)
     insert(cache, hash_value, key, length, NO_FLAGS, ids, at, end)
     return end
-
-
-@compiled()
-def mark_normalized_patterns(
-    data: NDArray[np.uint8],
-    offsets: NDArray[np.int64],
-    entries: NDArray[np.uint64],
-    arena: NDArray[np.uint8],
-    pattern_data: NDArray[np.uint8],
-    pattern_offsets: NDArray[np.int64],
-    pattern_groups: NDArray[np.int64],
-    pattern_bytes: NDArray[np.uint8],
-    missing: NDArray[np.uint8],
-    status: NDArray[np.uint8],
-) -> None:
-    """Write `FALLBACK` to `status` for each text whose normalised form, without white space, holds one of the patterns.
-
-    The arguments are those of `tokenize_texts`, but the patterns are normalised added tokens without white space.
-    """
-    normalized = np.empty(64, np.uint8)
-    for text in range(len(offsets) - 1):
-        i, end = offsets[text], offsets[text + 1]
-        if 4 * (end - i) + 64 > len(normalized):
-            normalized = np.empty(4 * (end - i) + 64, np.uint8)
-        length = 0
-        while i < end:
-            i, word_length, _, supported = _normalize_word(data, i, end, entries, arena, end, missing, normalized[length:])
-            length += word_length
-            if not supported:
-                _mark_missing(data, i, end, entries, missing)
-                status[text] = FALLBACK
-                break
-        if holds_pattern(normalized, 0, length, pattern_data, pattern_offsets, pattern_groups, pattern_bytes):
-            status[text] = FALLBACK

@@ -8,9 +8,12 @@ import string
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
+from tokenizers.normalizers import Normalizer
+from tokenizers.pre_tokenizers import PreTokenizer
 
 from model2vec_numba.text.strings import flatten
-from model2vec_numba.tokenization.added_tokens import AddedTokens, make_patterns
+from model2vec_numba.tokenization.added_tokens.finder import make_finder
+from model2vec_numba.tokenization.added_tokens.reading import NO_TOKENS, AllAddedTokens
 from model2vec_numba.tokenization.bert.code_points import CodePointTable
 from model2vec_numba.tokenization.bert.core import (
     BYTE_ALNUM,
@@ -24,19 +27,26 @@ from model2vec_numba.tokenization.bert.core import (
     BertCore,
     BertTables,
 )
-from model2vec_numba.tokenization.components import has_form
+from model2vec_numba.tokenization.components import has_form, library_normalizer
 from model2vec_numba.tokenization.lookup.word_pieces import build_vocabulary
+from model2vec_numba.tokenization.normalizers import make_normalizer
+from model2vec_numba.tokenization.pipeline import PipelineCore, make_cutter, normalize_contents
 from model2vec_numba.tokenization.spec.spec import TokenizerSpec
 
 __all__ = ["make_bert_core"]
 
 # The members of BERT's components, besides their type.
 _NORMALIZER = {"clean_text": bool, "handle_chinese_chars": bool, "strip_accents": (bool, type(None)), "lowercase": bool}
+_NO_NORMALIZER = {"type": "Sequence", "normalizers": list[str]()}
 _MODEL = {"unk_token": str, "continuing_subword_prefix": str, "max_input_chars_per_word": int, "vocab": dict}
 
 
-def make_bert_core(spec: TokenizerSpec, added: AddedTokens) -> BertCore | None:
-    """Return the core for a tokenizer with the pipeline of BERT. ``None`` if the tokenizer has another pipeline."""
+def make_bert_core(spec: TokenizerSpec, added: AllAddedTokens) -> BertCore | PipelineCore | None:
+    """Return the core for a tokenizer with the pipeline of BERT. ``None`` if the tokenizer has another pipeline.
+
+    If added tokens are found in the normalised text, the text is first normalised and cut, and the core that does all in one pass gets the spans. Its
+    tables are those of a tokenizer without a normaliser then.
+    """
     normalizer, model = spec.config.get("normalizer"), spec.config["model"]
     if (
         not has_form(normalizer, _NORMALIZER)
@@ -51,12 +61,24 @@ def make_bert_core(spec: TokenizerSpec, added: AddedTokens) -> BertCore | None:
         return None
     # The objects of the `tokenizers` library for the normaliser and the pre-tokeniser. Without the vocabulary, they are made quickly.
     empty = Tokenizer.from_str(json.dumps({**spec.config, "model": {**model, "vocab": {}}, "added_tokens": []}))
+    if added.normalized.contents:
+        stage = make_normalizer(normalizer)
+        contents = normalize_contents(added.normalized, stage, normalizer) if stage is not None else None
+        # If normalisation empties an added token, only the library can find it.
+        if contents is None:
+            return None
+        core = BertCore(_make_tables(spec, library_normalizer(_NO_NORMALIZER), empty.pre_tokenizer, decomposes=False), make_finder(NO_TOKENS, None))
+        cutters = [make_cutter(tokens, spec.unk_token_id) for tokens in (added.raw, contents)]
+        return PipelineCore(stage, core, *cutters, knows_beginnings=True)
     strips_accents = normalizer["lowercase"] if normalizer["strip_accents"] is None else normalizer["strip_accents"]
-    code_points = CodePointTable(empty.normalizer, empty.pre_tokenizer, decomposes=strips_accents)
-    normalized = [code_points.normalize_without_spaces(content) for content in added.normalized]
-    # If normalisation empties an added token, only the library can find it.
-    if not all(normalized):
-        return None
+    tables = _make_tables(spec, empty.normalizer, empty.pre_tokenizer, decomposes=strips_accents)
+    return BertCore(tables, make_finder(added.raw, spec.unk_token_id))
+
+
+def _make_tables(spec: TokenizerSpec, normalizer: Normalizer, pre_tokenizer: PreTokenizer, *, decomposes: bool) -> BertTables:
+    """Return the tables for a normaliser and a pre-tokeniser of the library and the vocabulary of a tokenizer. `decomposes`: see `CodePointTable`."""
+    model = spec.config["model"]
+    code_points = CodePointTable(normalizer, pre_tokenizer, decomposes=decomposes)
     byte_kinds, lowercases = _byte_kinds(code_points)
     # The tables could not tell a NUL from padding. Tokens with a NUL are left out: no word holds one, because `CodePointTable` does not support it.
     vocabulary, ids = spec.mapped_vocabulary
@@ -66,20 +88,16 @@ def make_bert_core(spec: TokenizerSpec, added: AddedTokens) -> BertCore | None:
         tokens, ids = flatten(kept), np.array([vocabulary[token] for token in kept], np.int32)
     prefix = model["continuing_subword_prefix"].encode("utf-8")
     prefix_begins_words = not prefix or byte_kinds[prefix[0]] != BYTE_ISOLATE
-    return BertCore(
-        BertTables(
-            byte_kinds,
-            _ascii_is_standard(byte_kinds),
-            lowercases,
-            code_points.entries,
-            code_points.arena,
-            code_points.pages,
-            build_vocabulary(tokens, ids, prefix, prefix_begins_words),
-            make_patterns(added.raw),
-            make_patterns(normalized),
-            model["vocab"][model["unk_token"]],
-            model["max_input_chars_per_word"],
-        )
+    return BertTables(
+        byte_kinds,
+        _ascii_is_standard(byte_kinds),
+        lowercases,
+        code_points.entries,
+        code_points.arena,
+        code_points.pages,
+        build_vocabulary(tokens, ids, prefix, prefix_begins_words),
+        model["vocab"][model["unk_token"]],
+        model["max_input_chars_per_word"],
     )
 
 

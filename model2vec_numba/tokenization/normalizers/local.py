@@ -19,7 +19,16 @@ from tokenizers.normalizers import Normalizer as LibraryNormalizer
 from model2vec_numba.batches import TextBatch, read_only
 from model2vec_numba.tokenization.components import has_form, library_normalizer
 from model2vec_numba.tokenization.normalizers.contexts import context_flags
-from model2vec_numba.tokenization.normalizers.local_kernel import IN_ARENA, INLINE, SAME, UNSUPPORTED, fill_slots, normalize_texts
+from model2vec_numba.tokenization.normalizers.local_kernel import (
+    IN_ARENA,
+    INLINE,
+    PRINTABLE_LOWER,
+    PRINTABLE_SAME,
+    SAME,
+    UNSUPPORTED,
+    fill_slots,
+    normalize_texts,
+)
 from model2vec_numba.tokenization.unicode.arena import Arena
 from model2vec_numba.tokenization.unicode.pages import PAGE_COUNT, Pages, code_points_of, fill_lock, no_pages
 from model2vec_numba.tokenization.unicode.probes import normalize_each, try_normalize
@@ -139,7 +148,7 @@ class LocalNormalizer:
         self.arena = self._arena.data
         self._runs = _make_runs([])
         self._pages = Pages(self._fill_page)
-        self._printable_same = bool((self.entries[0x20:0x7F] & np.uint64(0xFF) == SAME).all())
+        self._printable = self._what_printable_becomes()
 
     def normalize(self, texts: TextBatch, status: NDArray[np.uint8]) -> TextBatch:
         """Return the normalised texts, as `Normalizer.normalize` describes."""
@@ -152,7 +161,7 @@ class LocalNormalizer:
         rounds = 0
         while True:
             found = status.copy()
-            tables = (self.entries, self.same, self.arena, self._printable_same, by_grapheme, *self._runs, rounds < _MAX_ROUNDS)
+            tables = (self.entries, self.same, self.arena, self._printable, by_grapheme, *self._runs, rounds < _MAX_ROUNDS)
             end, missed = normalize_texts(texts.data, texts.offsets, *tables, missing, misses, found, out, offsets)
             # The first texts in a new script need entries that are not filled. Fill them and do the batch again.
             filled_pages = self._pages.fill(missing)
@@ -164,6 +173,15 @@ class LocalNormalizer:
             elif not filled_pages and not missed:
                 status[:] = found
                 return TextBatch(read_only(out), offsets)
+
+    def _what_printable_becomes(self) -> int:
+        """Return `PRINTABLE_SAME` or `PRINTABLE_LOWER` if ASCII from space to tilde stays as it is, or becomes lower case, else 0."""
+        expected = np.full(0x7F - 0x20, SAME, np.uint64)
+        if (self.entries[0x20:0x7F] == expected).all():
+            return PRINTABLE_SAME
+        for capital in range(ord("A"), ord("Z") + 1):
+            expected[capital - 0x20] = self._entry(chr(capital), chr(capital).lower().encode())
+        return PRINTABLE_LOWER if (self.entries[0x20:0x7F] == expected).all() else 0
 
     def _fill_runs(self, data: NDArray[np.uint8], misses: NDArray[np.int64]) -> None:
         """Ask the library for the runs ``data[begin:end]``, where `misses` has a row ``begin, end`` for each."""

@@ -7,12 +7,24 @@ from numba import njit
 from numpy.typing import NDArray
 
 from model2vec_numba.jit.decorators import compiled, inner
-from model2vec_numba.jit.simd import copy_bytes, load_word, store_word
+from model2vec_numba.jit.simd import copy_bytes, load_word, lowercase_word, store_word, trailing_zeros
 from model2vec_numba.tokenization.stages import DONE, FALLBACK
 from model2vec_numba.tokenization.unicode.pages import ask_for_page
 from model2vec_numba.tokenization.unicode.utf8 import are_in, decode
 
-__all__ = ["EXTENDS", "GLUES", "INLINE", "IN_ARENA", "MAX_RUN_BYTES", "SAME", "UNSUPPORTED", "fill_slots", "normalize_texts"]
+__all__ = [
+    "EXTENDS",
+    "GLUES",
+    "INLINE",
+    "IN_ARENA",
+    "MAX_RUN_BYTES",
+    "PRINTABLE_LOWER",
+    "PRINTABLE_SAME",
+    "SAME",
+    "UNSUPPORTED",
+    "fill_slots",
+    "normalize_texts",
+]
 
 # The kinds of entries, which are the lowest four bits of an entry. `LocalNormalizer` describes the other bits.
 NOT_FILLED = 0  # its page is not filled
@@ -25,10 +37,16 @@ UNSUPPORTED = 4  # the result is too long, or the `tokenizers` library fails
 EXTENDS = 16
 GLUES = 32
 
+# What all characters from space to tilde become.
+PRINTABLE_SAME = 1
+PRINTABLE_LOWER = 2
+
 # The library tokenises texts with longer runs.
 MAX_RUN_BYTES = 256
 # The maximum number of bytes that one step of the loop adds to the output, with a margin for writing too many.
 _STEP_BYTES = 512
+# `lowercase_word` needs bytes below 0x80. The bytes after a text may be others.
+_LOW = np.uint64(0x7F7F7F7F7F7F7F7F)
 
 
 @compiled()
@@ -38,7 +56,7 @@ def normalize_texts(
     entries: NDArray[np.uint64],
     same: NDArray[np.uint64],
     arena: NDArray[np.uint8],
-    printable_same: bool,
+    printable: int,
     by_grapheme: bool,
     slots: NDArray[np.int32],
     keys: NDArray[np.uint8],
@@ -57,7 +75,7 @@ def normalize_texts(
     Args:
         data, offsets: the batch; see `TextBatch`.
         entries, same, arena: see `LocalNormalizer`.
-        printable_same: whether the characters from space to tilde all stay as they are.
+        printable: `PRINTABLE_SAME` or `PRINTABLE_LOWER` if the characters from space to tilde all stay as they are, or become lower case, else 0.
         by_grapheme: whether code points act on each other because they are in one grapheme cluster of fewer than six bytes.
         slots, keys, key_offsets, values, value_offsets: the known runs; see `_Runs`.
         fills_runs: whether the caller will fill unknown runs. If not, the library tokenises their texts.
@@ -86,16 +104,18 @@ def normalize_texts(
         while i < end:
             if at + _STEP_BYTES > len(out):
                 return -1, missed
-            if printable_same and not glued:
-                last_word = min(end - 8, i + _STEP_BYTES - 64)
+            if printable != 0 and not glued:
+                # The last bytes of a text are read together with bytes after it, if there are any.
+                last_word = min(end - 1, len(data) - 8, i + _STEP_BYTES - 64)
                 first = i
                 while i <= last_word:
                     word = load_word(data, i)
-                    if not _all_printable(word):
+                    length = min(_printable_length(word), end - i)
+                    store_word(out, at, lowercase_word(word & _LOW) if printable == PRINTABLE_LOWER else word)
+                    i += length
+                    at += length
+                    if length < 8:
                         break
-                    store_word(out, at, word)
-                    i += 8
-                    at += 8
                 if i > first:
                     segment, segment_at = i - 1, at - 1
                     continue
@@ -115,7 +135,7 @@ def normalize_texts(
                     break
                 segment = i
                 i += 1 + np.int64(lead >= 0xC0) + np.int64(lead >= 0xE0)
-                if printable_same and lead < 0x80 and i + 8 <= end and _all_printable(load_word(data, i)):
+                if printable != 0 and lead < 0x80 and i + 8 <= end and _printable_length(load_word(data, i)) == 8:
                     break
             if i > first:
                 segment_at = at + segment - first
@@ -183,12 +203,12 @@ def normalize_texts(
 
 
 @njit(inline="always")
-def _all_printable(word: np.uint64) -> bool:
-    """Return whether all eight bytes of a uint64 are ASCII from space to tilde."""
+def _printable_length(word: np.uint64) -> int:
+    """Return the number of ASCII characters from space to tilde at the beginning of the eight bytes of a uint64."""
     high = np.uint64(0x8080808080808080)
-    # The first sum sets the high bit of bytes from 0x20 on, the second that of 0x7F.
+    # The first sum sets the high bit of bytes from 0x20 on, the second that of 0x7F. A carry comes only from a byte that is not printable.
     over = (word & ~high) + np.uint64(0x6060606060606060)
-    return (word | ~over | (word + np.uint64(0x0101010101010101))) & high == np.uint64(0)
+    return trailing_zeros((word | ~over | (word + np.uint64(0x0101010101010101))) & high) >> 3
 
 
 @inner

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model2vec_numba.jit.decorators import compiled, inner
-from model2vec_numba.jit.simd import graphic_length, load_word, store_word
+from model2vec_numba.jit.simd import graphic_length, length_before, load_padded_word, load_word, store_word
 from model2vec_numba.tokenization.byte_alphabet import spelled_out
 from model2vec_numba.tokenization.components import has_form
 from model2vec_numba.tokenization.pre_tokenizers.whitespace_split import white_space
@@ -31,9 +31,7 @@ def make_metaspace(config: dict[str, Any]) -> PreTokenizer | None:
     """Return the pre-tokeniser for a ``Metaspace``, or ``None`` if its JSON has an unknown form."""
     if not _has_form(config):
         return None
-    # The scheme "first" prepends only at the beginning of a text. `make_sequence` accepts it only in the first member, where pre-tokens are whole
-    # texts.
-    return Metaspace(config["replacement"], prepends=config["prepend_scheme"] != "never", splits=config["split"])
+    return Metaspace(config["replacement"], config["prepend_scheme"], splits=config["split"])
 
 
 def make_words_in_metaspace(members: list[Any]) -> PreTokenizer | None:
@@ -57,23 +55,30 @@ class Metaspace:
 
     Args:
         replacement: the character.
-        prepends: whether to put the character before each pre-token that does not begin with it or a space.
+        scheme: before which pre-tokens to put the character, if they do not begin with it or a space: ``"always"``, ``"never"``, or ``"first"``
+            for those at the beginning of a text. `make_sequence` accepts this only in the first member, where pre-tokens are whole texts.
         splits: whether to cut.
     """
 
-    def __init__(self, replacement: str, *, prepends: bool, splits: bool) -> None:
+    def __init__(self, replacement: str, scheme: str, *, splits: bool) -> None:
         self._replacement = np.frombuffer(replacement.encode("utf-8"), np.uint8)
-        self._prepends = prepends
+        self._scheme = scheme
         self._splits = splits
 
     def split(self, pre_tokens: PreTokenBatch, status: NDArray[np.uint8]) -> PreTokenBatch:
         """Return the smaller pre-tokens, as `PreTokenizer.split` describes."""
+        prepends = np.full(len(pre_tokens.offsets) - 1, self._scheme != "never", np.uint8)
+        if self._scheme == "first" and pre_tokens.beginnings is not None:
+            prepends = pre_tokens.beginnings
         pre_tokens = spelled_out(pre_tokens)
-        spaces = count_byte(pre_tokens.data, pre_tokens.begins, pre_tokens.ends, 0x20)
+        used = pre_tokens.data[pre_tokens.begins[0] : pre_tokens.ends[-1]] if len(pre_tokens.begins) else pre_tokens.data[:0]
+        spaces = int(np.count_nonzero(used == 0x20))
         width = len(self._replacement)
-        out = np.empty(pre_tokens.size + width * (spaces + len(pre_tokens.begins)), np.uint8)
-        # With many spaces, each byte of the output may be a pre-token.
-        max_count = len(out) + len(pre_tokens.begins) if self._splits else len(pre_tokens.begins)
+        # Eight bytes are written at a time, so there may be more after the last pre-token.
+        out = np.empty(pre_tokens.size + width * (spaces + len(pre_tokens.begins)) + 8, np.uint8)
+        max_count = len(pre_tokens.begins)
+        if self._splits:
+            max_count += spaces + int(np.count_nonzero(used == self._replacement[0]))
         begins, ends, offsets = np.empty(max_count, np.int64), np.empty(max_count, np.int64), np.empty(len(pre_tokens.offsets), np.int64)
         count = replace_spaces(
             pre_tokens.data,
@@ -81,7 +86,7 @@ class Metaspace:
             pre_tokens.ends,
             pre_tokens.offsets,
             self._replacement,
-            self._prepends,
+            prepends,
             self._splits,
             status,
             out,
@@ -93,7 +98,12 @@ class Metaspace:
 
 
 class WordsInMetaspace:
-    """Applies `WhitespaceSplit` and then `Metaspace` in one pass. The arguments are those of `Metaspace`."""
+    """Applies `WhitespaceSplit` and then `Metaspace` in one pass.
+
+    Args:
+        replacement, splits: see `Metaspace`.
+        prepends: whether to put the replacement before each word that does not begin with it.
+    """
 
     def __init__(self, replacement: str, *, prepends: bool, splits: bool) -> None:
         self._replacement = np.frombuffer(replacement.encode("utf-8"), np.uint8)
@@ -140,23 +150,13 @@ def _is_at(data: NDArray[np.uint8], i: int, end: int, replacement: NDArray[np.ui
 
 
 @compiled()
-def count_byte(data: NDArray[np.uint8], begins: NDArray[np.int64], ends: NDArray[np.int64], byte: int) -> int:
-    """Return how often a byte occurs in pre-tokens."""
-    count = 0
-    for pre_token in range(len(begins)):
-        for i in range(begins[pre_token], ends[pre_token]):
-            count += data[i] == byte
-    return count
-
-
-@compiled()
 def replace_spaces(
     data: NDArray[np.uint8],
     begins: NDArray[np.int64],
     ends: NDArray[np.int64],
     offsets: NDArray[np.int64],
     replacement: NDArray[np.uint8],
-    prepends: bool,
+    prepends: NDArray[np.uint8],
     splits: bool,
     status: NDArray[np.uint8],
     out: NDArray[np.uint8],
@@ -168,7 +168,8 @@ def replace_spaces(
 
     Args:
         data, begins, ends, offsets: the batch; see `PreTokenBatch`.
-        replacement, prepends, splits: the arguments of `Metaspace`.
+        replacement, splits: the arguments of `Metaspace`.
+        prepends: uint8, shape (texts,): whether to put the replacement before each pre-token of a text that does not begin with it or a space.
         status: uint8, shape (texts,). Texts that are not `DONE` get no pre-tokens.
         out, out_begins, out_ends, out_offsets: output: the data and the other arrays of the new batch.
 
@@ -176,6 +177,8 @@ def replace_spaces(
         The number of new pre-tokens.
     """
     width = len(replacement)
+    lead = np.int64(replacement[0])
+    replacement_word = load_padded_word(replacement, 0, width)
     at = 0
     count = 0
     for text in range(len(offsets) - 1):
@@ -187,19 +190,25 @@ def replace_spaces(
             if i == end:
                 continue
             begin = at
-            if prepends and data[i] != 0x20 and not _is_at(data, i, end, replacement):
-                for k in range(width):
-                    out[at + k] = replacement[k]
+            if prepends[text] and data[i] != 0x20 and not _is_at(data, i, end, replacement):
+                store_word(out, at, replacement_word)
                 at += width
             while i < end:
+                # Copy eight bytes at a time, up to a space or the first byte of the replacement. This took a third of the time of a byte at a time.
+                word = load_padded_word(data, i, end - i)
+                store_word(out, at, word)
+                kept = min(length_before(word, 0x20), length_before(word, lead), end - i)
+                i += kept
+                at += kept
+                if kept == 8 or i == end:
+                    continue
                 space = data[i] == 0x20
                 if space or _is_at(data, i, end, replacement):
                     if splits and at > begin:
                         out_begins[count], out_ends[count] = begin, at
                         count += 1
                         begin = at
-                    for k in range(width):
-                        out[at + k] = replacement[k]
+                    store_word(out, at, replacement_word)
                     at += width
                     i += 1 if space else width
                 else:
@@ -237,7 +246,8 @@ def words_with_prefix(
     Args:
         members, zeros: the set: `classes` and `zeros` of a `ClassTable`.
         missing: uint8, output: which pages of the set are needed and not filled; see `no_pages`.
-        data, begins, ends, offsets, replacement, prepends, splits, status, out, out_begins, out_ends, out_offsets: see `replace_spaces`.
+        replacement, prepends, splits: the arguments of `WordsInMetaspace`.
+        data, begins, ends, offsets, status, out, out_begins, out_ends, out_offsets: see `replace_spaces`.
 
     Returns:
         The number of new pre-tokens.
