@@ -100,6 +100,8 @@ def memory(name: str) -> int:
 
 
 if __name__ == "__main__":
+    # The first folder of the path is this file's, and the module `tokenizers` in it would hide the library.
+    sys.path.pop(0)
     task, package, *rest = sys.argv[1:]
     default_model = Path(__file__).parents[1] / "model2vec_numba" / "default_model"
     if task == "steps":

@@ -30,6 +30,7 @@ from model2vec_numba.quantization.clustering import cluster_table
 from model2vec_numba.quantization.tables import check_quantization, quantize_table
 from model2vec_numba.text.columns import column_of_strings, find_string_column
 from model2vec_numba.tokenization.spec.spec import parse_tokenizer
+from model2vec_numba.tokenization.support import uncompiled_part
 from model2vec_numba.tokenization.tokenizer import make_tokenizer
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class StaticModel:
             dtype,
             None if weights is None else np.asarray(weights),
             None if token_mapping is None else np.asarray(token_mapping),
-            size=spec.size,
+            size=spec.required_rows,
             source="vectors",
         )
         settings = dict(config or {})
@@ -494,6 +495,15 @@ class StaticModel:
     def tokenizer_backend(self) -> str:
         """The tokeniser in use: ``"wordpiece"``, ``"unigram"``, ``"bpe"`` or ``"wordlevel"`` are compiled; ``"tokenizers"`` is the library."""
         return self._tokenizer.name
+
+    @property
+    def uncompiled_part(self) -> str | None:
+        """The part of the tokenizer that is not compiled, and why. ``None`` if `tokenizer_backend` is not ``"tokenizers"``."""
+        if self.tokenizer_backend != "tokenizers":
+            return None
+        part = uncompiled_part(self._spec)
+        self._spec.forget()
+        return part
 
     @property
     def median_token_length(self) -> int:

@@ -4,11 +4,13 @@
 
 - ``bert``: every code point and every pair of some characters, for BERT's normaliser in all its settings;
 - ``normalizers``, ``pre-tokenizers``: every code point, pairs and random texts through each of them;
-- ``table``: random and natural texts through every tokenizer of the tests' table;
+- ``table``: natural texts through every tokenizer of the tests' table;
 - ``random``: random texts through random tokenizers;
-- ``shared``: the texts and random texts through the tokenizers in ``../shared``, if there are any.
+- ``shared``: the texts in ``../shared`` through the tokenizers there, if there are any;
+- ``families``: random texts that are made for each tokenizer, of its own tokens among others, through the tokenizers of the tests' table, those in
+  ``../shared`` and those of ``--file``. It prints a line for each family: WordPiece, byte-level BPE, other BPE, Unigram and WordLevel.
 
-It exits with 1 if any ids differ.
+The number of texts is that of each part, and in ``families`` that of each family. It exits with 1 if any ids differ.
 """
 
 # ruff: noqa: T201 - it is a program, and prints
@@ -17,10 +19,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import astuple, dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -42,6 +47,7 @@ from tokenization.configs import (
     sequence,
     small_model,
 )
+from tokenization.hostile import FAMILIES, family_of, hostile_texts, tokenizer_files
 from tokenization.texts import REPRESENTATIVES, assigned_characters, characters, every_code_point, joined, natural_texts, pairs, random_texts
 
 _SHARED = Path(__file__).parents[2] / "shared"
@@ -50,22 +56,43 @@ _EXAMPLES = 5
 _TEXTS = 2000
 
 
+@dataclass
+class Total:
+    """Counts of comparisons: the texts, the ids lists that were compared with the library's, those that differ, and the texts left to the library."""
+
+    texts: int = 0
+    compared: int = 0
+    wrong: int = 0
+    fallbacks: int = 0
+
+    def __add__(self, other: Total) -> Total:
+        return Total(*map(sum, zip(astuple(self), astuple(other), strict=True)))
+
+    def __str__(self) -> str:
+        return f"{self.texts:,} texts, {self.wrong} mismatches, {self.fallbacks / max(1, self.compared):.4%} fell back"
+
+
 class Report:
-    """Counts the texts that were compared, and prints the results."""
+    """Counts what is wrong, and prints the results."""
 
     def __init__(self) -> None:
         self.wrong = 0
 
-    def compare(self, name: str, case: Comparison, texts: Iterable[str]) -> None:
-        """Compare a tokenizer with the library on texts."""
-        start, texts_before, fallbacks_before = time.perf_counter(), case.texts, case.fallbacks
+    def mismatches(self, name: str, case: Comparison, texts: Iterable[str]) -> Total:
+        """Compare a tokenizer with the library on texts. Print some of the texts whose ids differ, and return the counts."""
+        texts_before, fallbacks_before = case.texts, case.fallbacks
         found = list(case.mismatches(texts, count_fallbacks=True))
         self.wrong += len(found)
-        count = case.texts - texts_before
-        share = (case.fallbacks - fallbacks_before) / max(1, count * len(case.tokenizers))
-        print(f"{name}: {count:,} texts, {len(found)} mismatches, {share:.4%} fell back, {time.perf_counter() - start:.0f} s", flush=True)
         for core, text in found[:_EXAMPLES]:
-            print(f"    {case.describe(core, text)}")
+            print(f"    {name}: {case.describe(core, text)}", flush=True)
+        count = case.texts - texts_before
+        return Total(count, count * len(case.tokenizers), len(found), case.fallbacks - fallbacks_before)
+
+    def compare(self, name: str, case: Comparison, texts: Iterable[str]) -> None:
+        """Compare a tokenizer with the library on texts, and print the counts."""
+        start = time.perf_counter()
+        total = self.mismatches(name, case, texts)
+        print(f"{name}: {total}, {time.perf_counter() - start:.0f} s", flush=True)
 
     def check(self, name: str, check: Callable[[], object]) -> None:
         """Print whether a check fails."""
@@ -115,7 +142,6 @@ def _table(report: Report, count: int, seed: int) -> None:
         if entry.cores:
             case = Comparison(entry.make())
             report.compare(f"natural texts, {name}", case, natural_texts())
-            report.compare(f"random texts, {name}", case, random_texts(count // len(CASES), f"{seed} {name}"))
 
 
 def _random_config(draw: random.Random) -> tuple[str, Config]:
@@ -163,25 +189,52 @@ def _shared_texts() -> Iterator[tuple[str, list[str]]]:
 
 
 def _shared(report: Report, count: int, seed: int) -> None:
-    paths = sorted([*_SHARED.glob("models/*/**/tokenizer.json"), *_SHARED.glob("tokenizers/*.json")])
-    for path in paths:
-        name = path.parent.name if path.name == "tokenizer.json" else path.stem
-        case = Comparison(json.loads(path.read_text(encoding="utf-8")))
+    for name, path in tokenizer_files(_SHARED).items():
+        case = Comparison(_read(path))
         if not case.tokenizers:
             print(f"{name}: no core")
             continue
         for texts_name, texts in _shared_texts():
             report.compare(f"{texts_name}, {name}", case, texts)
-        report.compare(f"random texts, {name}", case, random_texts(count // len(paths), f"{seed} {name}"))
 
 
-_PARTS: dict[str, Callable[[Report, int, int], None]] = {
+def _read(path: Path) -> Config:
+    config: Config = json.loads(path.read_text(encoding="utf-8"))
+    return config
+
+
+def _families(report: Report, count: int, seed: int, families: Sequence[str], files: dict[str, Path]) -> None:
+    """Compare hostile texts, `count` for each family: half of them for the tests' tokenizers, and half for the files, if there are any."""
+    members: dict[str, list[tuple[str, Callable[[], Config], bool]]] = {family: [] for family in FAMILIES}
+    for name, case in CASES.items():
+        if case.cores:
+            members[family_of(case.make())].append((name, case.make, False))
+    for name, path in files.items():
+        members[family_of(_read(path))].append((name, partial(_read, path), True))
+    for family in families:
+        start, total, without = time.perf_counter(), Total(), []
+        of_files = sum(is_file for *_, is_file in members[family])
+        for name, make, is_file in members[family]:
+            config = make()
+            case = Comparison(config)
+            share = count if of_files in (0, len(members[family])) else count / 2
+            texts = hostile_texts(config, math.ceil(share / (of_files if is_file else len(members[family]) - of_files)), f"{seed} {name}")
+            if case.tokenizers:
+                total += report.mismatches(name, case, texts)
+            else:
+                without.append(name)
+        no_core = f"; no core: {', '.join(without)}" if without else ""
+        print(f"{family}, {len(members[family])} tokenizers: {total}, {time.perf_counter() - start:.0f} s{no_core}", flush=True)
+
+
+_PARTS: dict[str, Callable[..., None]] = {
     "bert": _bert,
     "normalizers": _normalizers,
     "pre-tokenizers": _pre_tokenizers,
     "table": _table,
     "random": _random,
     "shared": _shared,
+    "families": _families,
 }
 
 
@@ -190,12 +243,16 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", metavar="PART", help="the comparisons to run (default: all)")
     parser.add_argument("--strings", type=int, default=1_000_000, help="the number of random texts of each part (default: a million)")
     parser.add_argument("--seed", type=int, default=0, help="the seed of the random texts and tokenizers")
+    parser.add_argument("--family", action="append", choices=FAMILIES, help="only this family, in the part families (default: all)")
+    parser.add_argument("--file", action="append", type=Path, default=[], help="a tokenizer.json, for the part families")
     options = parser.parse_args()
     if unknown := set(options.parts) - _PARTS.keys():
         parser.error(f"no such part: {', '.join(sorted(unknown))}; the parts are {', '.join(_PARTS)}")
+    files = tokenizer_files(_SHARED) | {str(path): path for path in options.file}
+    parts = {**_PARTS, "families": partial(_families, families=options.family or FAMILIES, files=files)}
     report = Report()
-    for part in options.parts or _PARTS:
-        _PARTS[part](report, options.strings, options.seed)
+    for part in options.parts or parts:
+        parts[part](report, options.strings, options.seed)
     print(f"{report.wrong} mismatches in all")
     return 1 if report.wrong else 0
 

@@ -64,6 +64,7 @@ def _properties(model: StaticModel, folder: Path) -> dict[str, Any]:
         "median_token_length": model.median_token_length,
         "unknown_id": model.unk_token_id,
         "tokenizer_backend": model.tokenizer_backend,
+        "uncompiled_part": model.uncompiled_part,
     }
 
 

@@ -29,6 +29,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
+from tokenizers import pre_tokenizers
 
 import model2vec_numba
 from model2vec_numba import StaticModel, progress, quantize_model
@@ -661,6 +662,7 @@ def test_info_of_the_default_model(call: Callable[..., Result], default_model: S
         "median_token_length": default_model.median_token_length,
         "unknown_id": default_model.unk_token_id,
         "tokenizer_backend": default_model.tokenizer_backend,
+        "uncompiled_part": None,
     }
     lines = call("info").out.splitlines()
     assert [line.split(":")[0].replace(" ", "_") for line in lines] == list(facts)
@@ -685,6 +687,16 @@ def test_info_of_a_quantised_vocabulary(call: Callable[..., Result], tmp_path: P
     assert facts["bytes_on_disk"] == sum(map(len, contents))
     assert facts["bytes_in_memory"] == 2 * 3 * 2 + 4 * 4 + 4 * 4
     assert re.search(r"^max length: +none$", call("info", folder).out, re.MULTILINE)
+
+
+def test_info_names_the_part_that_is_not_compiled(call: Callable[..., Result], tmp_path: Path) -> None:
+    tokenizer = new_tokenizer("a", "b")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Whitespace(), pre_tokenizers.UnicodeScripts()])
+    contents = model_bytes(tokenizer, {"embeddings": np.ones((3, 2), np.float32)}, {})
+    folder = write_model(tmp_path / "model", contents)
+    found = call("info", folder).out
+    assert re.search(r"^tokenizer backend: +tokenizers$", found, re.MULTILINE)
+    assert re.search(r'^uncompiled part: +pre_tokenizer: no compiled code for {"type": "UnicodeScripts"}$', found, re.MULTILINE)
 
 
 def test_turns() -> None:
