@@ -86,6 +86,29 @@ def minimums(session: nox.Session) -> None:
     session.run("pytest", *(session.posargs or WORKERS), env=kernel_cache(session))
 
 
+@nox.session(default=False)
+def prereleases(session: nox.Session) -> None:
+    """Run the tests with the newest versions of all dependencies, including pre-releases.
+
+    If the newest tokenizers is a version that this package does not support, check instead that the package says so.
+    """
+    option = "--prerelease=allow" if session.venv_backend == "uv" else "--pre"
+    install(session, "test", "--upgrade", option)
+    session.run("pytest", *(session.posargs or WORKERS), env=kernel_cache(session))
+    session.install("--upgrade", option, "--no-deps", "tokenizers")
+    code = """
+import importlib.metadata
+try:
+    import model2vec_numba.model
+except ImportError as error:
+    print(error)
+    assert f"found {importlib.metadata.version('tokenizers')}" in str(error).replace("-rc.", "rc")
+else:
+    print("tokenizers", importlib.metadata.version("tokenizers"), "is supported")
+"""
+    session.run("python", "-c", code, env=kernel_cache(session))
+
+
 @nox.session
 def integrations(session: nox.Session) -> None:
     """Run the tests of columns, tables and quantisation with pandas, Polars, DuckDB and scikit-learn installed."""
@@ -132,7 +155,8 @@ def types(session: nox.Session) -> None:
 def fuzz(session: nox.Session) -> None:
     """Compare the compiled tokenisers with the library on a million random texts or more, and load files that are broken at random.
 
-    The first argument after ``--`` may be the name of a program, such as ``fuzz_tokenizers.py``. The other arguments go to the programs.
+    The first argument after ``--`` may be the name of a program, such as ``fuzz_tokenizers.py``. The other arguments go to the programs:
+    ``nox -s fuzz -- fuzz_tokenizers.py families --strings 1000000 --seed 7 --family Unigram --file tokenizer.json``.
     """
     install(session, "test")
     programs = sorted(path.name for path in Path("tests").rglob("fuzz_*.py"))

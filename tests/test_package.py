@@ -39,6 +39,15 @@ def test_loading_a_local_model_imports_no_client() -> None:
     assert run_python(code) == "False"
 
 
+def test_other_tokenizers_are_refused(tmp_path: Path) -> None:
+    package = tmp_path / "tokenizers"
+    package.mkdir()
+    (package / "__init__.py").write_text("__version__ = '1.0.0'\nTokenizer = None\n", encoding="utf-8")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from model2vec_numba import StaticModel"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "ImportError: model2vec_numba needs tokenizers 0.20 or newer, but older than 1.0; found 1.0.0: pip install 'tokenizers<1'" in result.stderr
+
+
 def test_names() -> None:
     assert model2vec_numba.__version__ == version("model2vec-numba")
     assert dir(model2vec_numba) == sorted(model2vec_numba.__all__)
