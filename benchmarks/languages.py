@@ -1,8 +1,8 @@
 """Texts in five kinds of writing: English, Chinese, Russian and Japanese, and program text. Nothing is downloaded.
 
-English is Python's documentation, a paragraph on a line, and program text is the source of Python's standard library. Both differ a little between
-versions of Python. The other texts are made: sentences of words in random order, with a fixed seed. The words are the common ones below, and names
-from Babel (languages, countries, currencies, scripts, cities). So the words and letters are real, but the grammar is not.
+English is Python's documentation, a paragraph on a line. Program text is the source of Python's standard library. Both differ a little between
+versions of Python. The other texts are generated: sentences of words in random order, with a fixed seed. The words are the common ones below, and
+names from Babel (languages, countries, currencies, scripts, cities). So the words and letters are real, but the grammar is not.
 """
 
 # ruff: noqa: RUF001 - Russian letters that look like Latin ones
@@ -55,7 +55,15 @@ _RUSSIAN = """
 
 
 class _Style(NamedTuple):
-    """How words become sentences: the common words, what stands between two words, two clauses and two sentences, and the end of a sentence."""
+    """How words become sentences.
+
+    Attributes:
+        words: the common words.
+        space: the text between two words.
+        comma: the text between two clauses.
+        end: the end of a sentence.
+        gap: the text between two sentences.
+    """
 
     words: str
     space: str
@@ -72,7 +80,7 @@ _STYLES = {
 
 
 def five_kinds(size: int = _BYTES) -> list[Corpus]:
-    """Return the five corpora, each of at least `size` bytes of UTF-8 (English and program text: of all there is, if that is less)."""
+    """Return the five corpora, each of at least `size` bytes of UTF-8. English and program text may be shorter, if there is no more of them."""
     corpora = {
         "English": [" ".join(text.split()) for text in next(iter(default_corpora())).texts],
         "Chinese": _made_texts("zh"),
@@ -84,7 +92,7 @@ def five_kinds(size: int = _BYTES) -> list[Corpus]:
 
 
 def _first(texts: Iterable[str], size: int) -> list[str]:
-    """Return the first texts, as many as have `size` bytes together."""
+    """Return the first texts that have at least `size` bytes together, or all texts if they have fewer."""
     found = []
     for text in texts:
         found.append(text)
@@ -95,7 +103,7 @@ def _first(texts: Iterable[str], size: int) -> list[str]:
 
 
 def _program_texts() -> Iterator[str]:
-    """Give the functions and classes of some modules of the standard library: the blocks between two blank lines. The modules alternate."""
+    """Yield the functions and classes of some modules of the standard library: the blocks between two blank lines. The modules alternate."""
     blocks = []
     for name in _MODULES:
         spec = importlib.util.find_spec(name)
@@ -106,7 +114,7 @@ def _program_texts() -> Iterator[str]:
 
 
 def _made_texts(language: str) -> Iterator[str]:
-    """Give texts of one to six sentences without end."""
+    """Yield texts of one to six sentences. There is no last one."""
     style = _STYLES[language]
     draw = random.Random(language)
     common, names = style.words.split(), _names(language)

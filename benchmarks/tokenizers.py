@@ -3,11 +3,11 @@
 A FILE is a `tokenizer.json`, or a folder that has one. Nothing is downloaded. The table has a row for each file:
 
 - backend: the compiled core that tokenises, or "tokenizers" if the library must tokenise all texts;
-- to the library: the texts of `languages` that the library must tokenise: all, none, or the share of each kind of text;
+- to the library: which texts of `languages` the library must tokenise: all, none, or the share of each kind of text;
 - ids compared: the number of texts whose ids were compared with the library's: the texts of `languages`, names in thirty languages, long documents,
   and texts with each added token. If the ids of a text differ, the program prints the text and ends with 1;
-- load: the milliseconds from the text of the file to a tokeniser, and how many times as long as the library's ``Tokenizer.from_str`` this is;
-- the other columns: how many times as fast as ``encode_batch_fast(texts, add_special_tokens=False)`` this package tokenises, from UTF-8 bytes to ids.
+- load: the milliseconds from the text of the file to a tokeniser. The number in brackets is the ratio to the library's ``Tokenizer.from_str``;
+- the other columns: how many times as fast this package tokenises as ``encode_batch_fast(texts, add_special_tokens=False)``, from UTF-8 bytes to ids.
   The brackets show the lowest and the highest ratio of a round.
 
 Both sides use one thread and take turns. All ratios are of medians. Lines under the table say which parts of the files are not compiled, and which
@@ -46,7 +46,7 @@ from model2vec_numba.tokenization.tokenizer import BatchTokenizer, make_tokenize
 
 _OURS, _LIBRARY = "ours", "library"
 
-# The texts that are compared with added tokens in them, and the texts whose reason for going to the library is looked for.
+# The number of texts with added tokens that are compared, and the number of texts for which the program finds out why they go to the library.
 _WITH_ADDED_TOKENS = 2000
 _EXPLAINED = 100
 
@@ -61,7 +61,7 @@ class Row(NamedTuple):
         backend: the name of the core.
         uncompiled: the part that is not compiled, and why. ``None`` if there is a compiled core.
         fallbacks: for each corpus, the share of texts that the library must tokenise.
-        reasons: how many of these texts go to the library for which reason. Only some of the texts are looked at.
+        reasons: the number of these texts for each part that sends them to the library. Only some of the texts are looked at.
         compared: the number of texts whose ids are equal to the library's.
         load: the seconds of loading.
         speeds: the seconds of tokenising each corpus.
@@ -84,7 +84,7 @@ class Row(NamedTuple):
         return [self.name, self.backend, left, f"{self.compared:,}", load, *map(_ratio, self.speeds)]
 
     def notes(self, markdown: bool) -> Iterator[str]:
-        """Give the lines under the table."""
+        """Yield the lines under the table."""
         if self.uncompiled:
             # The part may hold a backquote.
             yield f"{self.name} is not compiled. " + (f"`` {self.uncompiled} ``" if markdown else self.uncompiled)
@@ -94,13 +94,13 @@ class Row(NamedTuple):
 
 
 def _ratio(turns: Timings) -> str:
-    """Return how many times as fast this package is, with the lowest and the highest ratio of a round."""
+    """Return how many times as fast as the library this package is, with the lowest and the highest ratio of a round."""
     ratios = turns.round_ratios(_LIBRARY, _OURS)
     return f"{turns.ratio(_LIBRARY, _OURS):.1f} ({ratios[0]:.1f} to {ratios[-1]:.1f})"
 
 
 def measure(path: Path, corpora: Sequence[Corpus], seconds: float) -> Row:
-    """Compare and time a file.
+    """Compare the ids of a file with the library's, time both, and return the results.
 
     Args:
         path: a `tokenizer.json`.
@@ -136,11 +136,11 @@ def measure(path: Path, corpora: Sequence[Corpus], seconds: float) -> Row:
 
 
 def _load(text: str) -> BatchTokenizer:
-    """Make a tokeniser from the text of a file, as the load of a model does."""
+    """Return a tokeniser for the text of a file, made as when a model is loaded."""
     spec = parse_tokenizer(text, "tokenizer.json")
     tokenizer = make_tokenizer(spec)
     if tokenizer.name == "tokenizers":
-        # It is made at the first use, and without a core every text uses it.
+        # The library's tokeniser is made at the first use. Without a core, every text needs it.
         _ = spec.library
     spec.forget()
     return tokenizer
@@ -158,7 +158,7 @@ def _time(spec: TokenizerSpec, tokenizer: BatchTokenizer, corpus: Corpus, batch:
 
 
 def _other_texts(spec: TokenizerSpec) -> Iterator[Corpus]:
-    """Give texts that are compared and not timed."""
+    """Yield the texts that are compared and not timed."""
     prose, _, names, long = default_corpora()
     yield names
     yield long.limited(10)
@@ -191,7 +191,7 @@ def _compare(spec: TokenizerSpec, tokenizer: BatchTokenizer, corpus: Corpus) -> 
 
 
 def _reasons(spec: TokenizerSpec, texts: list[str]) -> Counter[str]:
-    """Return for how many of the texts which part of the tokenizer is the first that sends them to the library."""
+    """Return, for each part of the tokenizer, the number of texts for which it is the first part that sends them to the library."""
     batch, status = flatten(texts), np.zeros(len(texts), np.uint8)
     reasons = Counter[str]()
     normalizer, pre_tokenizer, model = (
@@ -206,7 +206,7 @@ def _reasons(spec: TokenizerSpec, texts: list[str]) -> Counter[str]:
         reasons["pre_tokenizer"] = int(np.count_nonzero(status)) - reasons.total()
         model.tokenize(pre_tokens, None, status, model.make_scratch())
         reasons["model"] = int(np.count_nonzero(status)) - reasons.total()
-    # No stage sends the others. The core has found an added token, or, if it is BERT's, characters that it does not support.
+    # No stage sends the other texts. In them, the core has found an added token, or characters that BERT's core does not support.
     contents = [(token["content"].strip() or token["content"]).lower() for token in spec.config.get("added_tokens") or []]
     others = [text.lower() for text, marked in zip(texts, status, strict=True) if not marked]
     reasons["added tokens"] = sum(any(content in text for content in contents) for text in others)

@@ -43,7 +43,7 @@ class SpanTokenizer(Protocol):
 
 
 class Composed:
-    """A pre-tokeniser and a model."""
+    """A pre-tokeniser and a model, as a `SpanTokenizer`."""
 
     def __init__(self, pre_tokenizer: PreTokenizer, model: Model) -> None:
         self.name = model.name
@@ -67,7 +67,8 @@ class PipelineCore:
         spans: the pre-tokeniser and the model.
         raw: cuts at the added tokens that are found in the text as it is. ``None``: there are none.
         normalized: cuts at the added tokens that are found in the normalised text. ``None``: there are none.
-        knows_beginnings: whether a span of the normalised text is at the beginning of the text only if it is the first one.
+        knows_beginnings: whether the first span of a normalised text is the only one that counts as its beginning. If this is not certain, texts
+            that hold an added token after normalisation become `FALLBACK`.
     """
 
     cuts_at_spaces = False
@@ -122,7 +123,7 @@ class PipelineCore:
 
 
 def make_pipeline(spec: TokenizerSpec, added: AllAddedTokens) -> PipelineCore | None:
-    """Return the core for a tokenizer. ``None`` if this package does not support one of its stages."""
+    """Return the core for a tokenizer. ``None`` if this package does not support one of its stages, or the way they are combined."""
     config = spec.config
     normalizer = make_normalizer(config.get("normalizer"))
     pre_tokenizer = make_pre_tokenizer(config.get("pre_tokenizer"))
@@ -130,14 +131,14 @@ def make_pipeline(spec: TokenizerSpec, added: AllAddedTokens) -> PipelineCore | 
     if asks and not keeps_beginning(config.get("normalizer")):
         return None
     if uses_byte_level(config.get("pre_tokenizer")) and normalizer is not None and inserts_characters(config.get("normalizer")):
-        # The library loses track of the inserted characters here too.
+        # The library loses track of inserted characters, as in `make_normalizer`.
         return None
     model = make_model(spec)
     if normalizer is None or pre_tokenizer is None or model is None:
         return None
     has_normalizer = config.get("normalizer") is not None
     contents = normalize_contents(added.normalized, normalizer, config["normalizer"]) if has_normalizer else added.normalized
-    # If normalisation empties an added token, only the library can find it.
+    # If nothing of an added token is left after normalisation, only the library can find the token.
     if contents is None:
         return None
     cutters = [make_cutter(tokens, spec.unk_token_id) for tokens in (added.raw, contents)]
@@ -147,22 +148,22 @@ def make_pipeline(spec: TokenizerSpec, added: AllAddedTokens) -> PipelineCore | 
 
 
 def make_cutter(tokens: AddedTokens, unknown_id: int | None) -> Cutter | None:
-    """Return what cuts texts at added tokens. ``None`` if there are no tokens."""
+    """Return the `Cutter` for added tokens. ``None`` if there are no tokens."""
     return Cutter(make_finder(tokens, unknown_id)) if tokens.contents else None
 
 
 def normalize_contents(tokens: AddedTokens, normalizer: Normalizer, config: Any) -> AddedTokens | None:
     """Return the tokens with their normalised contents, which are all different. ``None`` if a normalised content is empty.
 
-    If two tokens have the same normalised content, the first one is found. Special tokens are before all others, as in `tokenizers` 0.22. Version
-    0.23.3 finds one of them at random, and another one each time it reads the file.
+    If two tokens have the same normalised content, only the first one is returned. Special tokens come before all others, as in `tokenizers` 0.22.
+    Version 0.23.3 finds one of the two at random, and it chooses again each time it reads the file.
 
     Args:
         tokens: the tokens that are found in the normalised text.
         normalizer: the normaliser of this package.
         config: its JSON.
     """
-    # Other contents would need tables that are not filled, and filling them takes longer than asking the library.
+    # The library normalises contents that are not ASCII. Filling the tables for them would take longer.
     status = np.array([DONE if content.isascii() else FALLBACK for content in tokens.contents], np.uint8)
     texts = normalizer.normalize(flatten(tokens.contents), status)
     data, offsets = texts.data.tobytes(), texts.offsets.tolist()

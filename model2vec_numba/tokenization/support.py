@@ -20,10 +20,10 @@ __all__ = ["uncompiled_part"]
 # The maximum number of characters of JSON that are shown.
 _SHOWN = 120
 
-# The tokens of the small vocabulary with which settings are tried.
+# The number of tokens in the small vocabulary with which settings are tried.
 _FEW = 100
 
-# The members that hold the members of a sequence.
+# The names of the lists that hold the members of a sequence.
 _MEMBERS = ("normalizers", "pretokenizers")
 
 # Every model needs these members. The others are settings, which can be left out.
@@ -31,7 +31,7 @@ _NEEDED = ("type", "vocab", "merges")
 
 
 def uncompiled_part(spec: TokenizerSpec) -> str:
-    """Return the first part of a tokenizer without a core that is not compiled, and why, in one line.
+    """Return the first part of a tokenizer that is not compiled, and why, in one line. The tokenizer must be one without a compiled core.
 
     Examples: ``model: no compiled code for "dropout": 0.1``, ``normalizer: no compiled code for {"type": "Replace", …}``.
     """
@@ -52,7 +52,7 @@ def uncompiled_part(spec: TokenizerSpec) -> str:
 
 
 def _single_members(component: Any) -> Iterator[Any]:
-    """Give the members of a component, with nested sequences flattened. A component that is not a sequence is its own member."""
+    """Yield the members of a component, with nested sequences flattened. If the component is not a sequence, yield the component itself."""
     lists = [component.get(name) for name in _MEMBERS] if isinstance(component, dict) and component.get("type") == "Sequence" else []
     members = next((found for found in lists if isinstance(found, list)), None)
     if members is None:
@@ -63,7 +63,7 @@ def _single_members(component: Any) -> Iterator[Any]:
 
 
 def _unsupported_in_pattern(part: Any) -> str:
-    """Return what the parser says about the regular expression of a component, if it has one and the parser refuses it."""
+    """Return what the parser says about the regular expression of a component, if the parser refuses it, else an empty string."""
     pattern = part.get("pattern") if isinstance(part, dict) else None
     regex = pattern.get("Regex") if isinstance(pattern, dict) else None
     try:
@@ -79,7 +79,7 @@ def _unsupported_in_pattern(part: Any) -> str:
 
 
 def _uncompiled_setting(spec: TokenizerSpec) -> str:
-    """Return the setting of a model without which it is compiled. If there is no such setting, return what else is not compiled."""
+    """Return the setting that keeps a model from being compiled. If no single setting does, return what else is not compiled."""
     model = _with_few_tokens(spec.config["model"])
     if _is_compiled(spec, model=model, added_tokens=[]):
         return "this vocabulary"
@@ -92,7 +92,7 @@ def _uncompiled_setting(spec: TokenizerSpec) -> str:
 
 
 def _with_few_tokens(model: dict[str, Any]) -> dict[str, Any]:
-    """Return a model with the same settings and a small vocabulary: to read a large one again and again would take seconds."""
+    """Return a model with the same settings and a small vocabulary. Reading a large one again for each setting would take seconds."""
     vocabulary, unknown = model.get("vocab"), model.get("unk_token")
     few: Any = vocabulary
     if isinstance(vocabulary, dict):
@@ -108,7 +108,7 @@ def _is_compiled(spec: TokenizerSpec, **changes: Any) -> bool:
     try:
         return make_tokenizer(TokenizerSpec(json.dumps({**spec.config, **changes}), spec.source)).name != "tokenizers"
     except (ValueError, KeyError, TypeError):
-        # A changed file may lack something that every file has.
+        # A changed file may lack something that every valid file has.
         return False
 
 

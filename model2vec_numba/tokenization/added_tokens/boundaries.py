@@ -21,7 +21,7 @@ def boundary_classes() -> ClassTable:
     tokenizer.add_special_tokens([AddedToken("[S]", rstrip=True, normalized=False), AddedToken("[W]", single_word=True, normalized=False)])
 
     def probe(characters: list[str]) -> Iterable[int]:
-        # Ten characters for each: the first token takes the character after it if it is white space. The second token is not found before a letter.
+        # Each character has ten characters of text. [S] takes the character after it if that is white space. [W] is not found before parts of words.
         spans = dict(tokenizer.encode("".join(f"|[S]{character}|[W]{character}" for character in characters), add_special_tokens=False).offsets)
         for at in range(0, 10 * len(characters), 10):
             yield SPACE if spans[at + 1] == at + 5 else 0 if at + 6 in spans else WORD

@@ -29,7 +29,7 @@ from model2vec_numba.tokenization.unicode.pages import no_pages
 
 __all__ = ["Cut", "Cutter", "replace_held"]
 
-# In place of an id: the ids of the next span follow.
+# This number in place of an id means that the ids of the next span follow.
 _SPAN = -1
 _ONE = np.uint64(1)
 # A batch ends with this many zero bytes, so that compiled code can read whole blocks.
@@ -39,12 +39,12 @@ _UNBOUNDED = 1 << 62
 
 @dataclass(slots=True, eq=False)
 class Cut:
-    """Texts that are cut at added tokens. The parts between the tokens are spans, which are texts too.
+    """Texts that are cut at added tokens. The parts between the tokens are called spans. A span is a text too.
 
     Attributes:
-        spans: the spans of all texts. None is empty.
+        spans: the spans of all texts. No span is empty.
         beginnings: uint8, shape (spans,): 1 if a span is at the beginning of its text, else 0.
-        items: int32, for each text its parts in order: the id of an added token, or -1 for the next span.
+        items: int32: the parts of each text in order. A part is the id of an added token, or -1 for the next span.
         offsets: int64, shape (texts + 1,): where the items of each text begin.
         status: uint8, shape (texts,): `FALLBACK` for texts that the library must tokenise. They have no items.
     """
@@ -81,18 +81,18 @@ class Cutter:
         self._classes = boundary_classes() if (finder.flags & (SINGLE_WORD | LSTRIP | RSTRIP)).any() else None
 
     def holders(self, texts: TextBatch) -> NDArray[np.uint8] | None:
-        """Return which texts hold the content of a token: uint8, shape (texts,), 1 for these. ``None`` if none does."""
+        """Return which texts hold the content of a token: uint8, shape (texts,), 1 if a text holds one, else 0. ``None`` if no text does."""
         holds = np.empty(len(texts), np.uint8)
         return holds if find_holders(texts.data, texts.offsets, *self._finder.tables, holds) else None
 
     def cut(self, texts: TextBatch, holds: NDArray[np.uint8], status: NDArray[np.uint8], *, keeps_others: bool) -> Cut:
-        """Cut texts.
+        """Return texts, cut at the added tokens.
 
         Args:
             texts: the texts.
             holds: uint8, shape (texts,): not 0 for the texts to cut.
             status: uint8, shape (texts,): the status of the texts.
-            keeps_others: whether each other text that is not empty is a span. If not, it has no items.
+            keeps_others: whether each other text becomes a span, unless it is empty. If not, the other texts have no items.
         """
         size = int(texts.offsets[-1] - texts.offsets[0])
         spans = np.empty(size + _PADDING + 8, np.uint8)
@@ -115,7 +115,7 @@ class Cutter:
         status: NDArray[np.uint8],
         outputs: tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.uint8], NDArray[np.int32], NDArray[np.int64]],
     ) -> int:
-        """Call the kernel, and return its result."""
+        """Call `cut_texts`, and return its result."""
         finder = self._finder
         tables = *finder.tables, finder.tokens, finder.ids, finder.flags
         if self._classes is None:
@@ -165,7 +165,7 @@ def cut_texts(
         missing: uint8, output: which pages of `classes` are needed and not filled; see `no_pages`.
         holds, keeps_others: see `Cutter.cut`.
         status: uint8, shape (texts,), input and output. `FALLBACK` is written for texts for which the library fails.
-        spans: uint8, output: the bytes of the spans and then `_PADDING` zeros. It is long enough for all texts, these zeros and eight more bytes.
+        spans: uint8, output: the bytes of the spans and then `_PADDING` zeros. It must have room for all texts, these zeros and eight more bytes.
         span_offsets: int64, one longer than `beginnings`, output: where the spans begin.
         beginnings, items: output: see `Cut`. They are equally long.
         offsets: int64, shape (texts + 1,), output: where the items of each text begin.
@@ -184,12 +184,12 @@ def cut_texts(
         if status[text] != DONE or (not holds[text] and not keeps_others) or begin == end:
             continue
         first_at, first_count = at, count
-        done = begin  # the text before it is in an item
+        done = begin  # the text before this position is in the items
         resume = begin  # the next token begins there or later
         spaces_end = begin  # the end of the white space that the last token took
         i = begin if holds[text] else end
         while i < end and status[text] == DONE:
-            # Each byte of a block may be a token with a span before it. Then a span follows.
+            # Each byte of a block may be a token with a span before it. One more span may follow.
             if item + 2 * BLOCK + 1 > len(items):
                 return -1
             candidates = find_candidates(data, i, end, first_bytes, grams, lengths, longer, prefixes, work)
@@ -201,7 +201,7 @@ def cut_texts(
                 token, stop = longest_token(units, tokens, data, start, end)
                 if token < 0:
                     continue
-                # A token that is not found after all takes its place in the text too.
+                # A token that fails the next test uses up its bytes too: no other token is looked for in them.
                 resume = stop
                 if flags[token] & SINGLE_WORD and (
                     (start > begin and _class_before(data, start, classes, missing)[0] == WORD)
@@ -224,7 +224,7 @@ def cut_texts(
                         stop += size
                     spaces_end = stop
                 if start > stop:
-                    # The token before it has taken more white space than this one. The library panics.
+                    # The token before has taken white space beyond the end of this one. The library panics.
                     status[text] = FALLBACK
                     break
                 if done < start:
@@ -238,7 +238,7 @@ def cut_texts(
                 if start < stop and ids[token] >= 0:
                     items[item] = ids[token]
                     item += 1
-                # This may be before the end of the white space that the last token took. Then there is more than one token in it.
+                # This may be before `spaces_end`, if the token is in white space that an earlier token took. Then more tokens may be in it.
                 done = stop
             i += BLOCK
         if status[text] != DONE:
@@ -285,7 +285,7 @@ def join_spans(
         items, item_offsets: see `Cut`.
         max_tokens: the number of ids to keep of each text.
         status: uint8, shape (texts,), input and output. `FALLBACK` is written for texts with a span that is not `DONE`. They have no ids.
-        ids, offsets: output: the ids of the texts, and where those of each text begin. There are at most as many ids as in spans and items.
+        ids, offsets: output: the ids of the texts, and where those of each text begin. `ids` needs room for all of `span_ids` and `items`.
     """
     at, span = np.int64(0), np.int64(0)
     for text in range(len(status)):
@@ -317,7 +317,10 @@ def replace_held(
     new_ids: NDArray[np.int32],
     new_offsets: NDArray[np.int64],
 ) -> None:
-    """Write the ids of texts to `new_ids` and `new_offsets`: those of the second batch for texts that `holds` is not 0 for, else of the first."""
+    """Write the ids of texts to `new_ids` and `new_offsets`.
+
+    The ids of a text are taken from `held_ids` if its element of `holds` is not 0, else from `ids`. The batches have an offset for each text.
+    """
     at = np.int64(0)
     for text in range(len(holds)):
         new_offsets[text] = at

@@ -39,15 +39,16 @@ class Finder(NamedTuple):
     """The added tokens to search for, as arrays for compiled code.
 
     Attributes:
-        first_bytes: uint8, shape (n, 3): each first byte of the tokens that are found by it, and the lowest and the highest byte that may follow.
-        grams: uint8, shape (a power of two,) or (0,): for each hash of four bytes the bits `LONG` and so on of `search`.
-        lengths: uint8, as long as `grams`: for each hash of four bytes the length of the shortest token that begins with them, at most 8. 0 if no
+        first_bytes: uint8, shape (n, 3), for tokens that are not found by hashes. A row is a byte with which tokens begin, and the lowest and the
+            highest byte that may follow it.
+        grams: uint8, shape (a power of two,) or (0,): for each hash of four bytes, the bits `LONG` and so on of `search`.
+        lengths: uint8, as long as `grams`: for each hash of four bytes, the length of the shortest token that begins with them, at most 8. 0 if no
             token does.
-        longer: uint8, shape (a power of two,) or (0,): for each hash of this many bytes the same, at most 16.
-        prefixes: uint8, shape (a power of two,) or (0,): for each hash of that many bytes a bit, 1 if a token begins with them.
+        longer: uint8, shape (a power of two,) or (0,): the same for each hash of as many bytes as `lengths` says, at most 16.
+        prefixes: uint8, shape (a power of two,) or (0,): a bit for each hash of as many bytes as `longer` says, 1 if a token begins with them.
         units: uint64, the trie of the tokens; see `DoubleArray`.
         tokens: int32, shape (nodes,): the number of the token that ends at a node of the trie, or -1.
-        ids: int32, shape (tokens,): the id of each token, -1 for the unknown id.
+        ids: int32, shape (tokens,): the id of each token, or -1 if it is the unknown id.
         flags: uint8, shape (tokens,): `SINGLE_WORD`, `LSTRIP` and `RSTRIP`.
     """
 
@@ -121,7 +122,7 @@ def fill_hashes(
 ) -> None:
     """Fill `grams` and `prefixes` of a `Finder`, which must be all 0, and `lengths` and `longer`, which must be all 255.
 
-    `is_hashed`: bool, shape (tokens,): which tokens to put in.
+    `is_hashed`: bool, shape (tokens,): the tokens to put in.
     """
     shift = np.uint32(32 - trailing_zeros(np.uint64(len(lengths))))
     shift_longer = np.uint64(64 - trailing_zeros(np.uint64(len(longer))))

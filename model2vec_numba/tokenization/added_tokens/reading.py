@@ -14,10 +14,10 @@ class AddedTokens(NamedTuple):
     """Added tokens, as lists that are equally long.
 
     Attributes:
-        contents: the text of each token. None is empty, and all are different.
+        contents: the text of each token. No text is empty, and all are different.
         ids: the id of each token.
         flags: `SINGLE_WORD` if a token counts only where no part of a word is next to it, `LSTRIP` and `RSTRIP` if it takes the white space before
-            and after it, and `SPECIAL`.
+            and after it, and `SPECIAL` if it is a special token.
     """
 
     contents: list[str]
@@ -33,7 +33,7 @@ class AllAddedTokens(NamedTuple):
 
     Attributes:
         raw: the tokens that are found in the text as it is.
-        normalized: the tokens that are found in the normalised text, by their normalised contents. `contents` are not normalised yet.
+        normalized: the tokens that are found in the normalised text, by their normalised contents. Here, `contents` are not normalised yet.
     """
 
     raw: AddedTokens
@@ -41,13 +41,13 @@ class AllAddedTokens(NamedTuple):
 
     @property
     def hold_white_space(self) -> bool:
-        """Whether one of them contains white space."""
+        """Whether any of the tokens contains white space."""
         text = "".join(self.raw.contents + self.normalized.contents)
         return any(map(str.isspace, set(text)))
 
 
 def read_added_tokens(spec: TokenizerSpec) -> AllAddedTokens | None:
-    """Read the added tokens of a tokenizer. ``None`` if two of them have the same id: the library then forgets one of them."""
+    """Return the added tokens of a tokenizer. ``None`` if two of them have the same id: the library then forgets one of the two."""
     # If a content is listed twice, the last token counts.
     listed = {token["content"]: token for token in spec.config.get("added_tokens") or [] if token["content"]}
     kinds = AddedTokens([], [], []), AddedTokens([], [], [])

@@ -1,14 +1,16 @@
 """Search for added tokens in compiled code: at each place, the longest token that begins there.
 
-A filter finds the few places where a token may begin, and a trie decides. The filter reads blocks of 64 bytes. If all tokens together begin with a
-few different bytes, it compares each byte of a block, and the byte after it, with those of the tokens. This costs hardly anything.
+A filter finds the few places where a token may begin, and a trie decides whether a token does. The filter reads blocks of 64 bytes. If the tokens
+begin with only a few different bytes, the filter compares each byte of a block, and the byte after it, with the first two bytes of the tokens. This
+takes hardly any time.
 
-Thousands of tokens begin with nearly all letters. Then a hash of the four bytes at each place leads to bits, which say whether a token begins with
-such bytes, or has them after its first one to four bytes. For a token of eight bytes and more, all of these must be there, one after the other. Then
-two hashes of more bytes follow, first of up to 8, then of up to 16. The first hashes do not depend on each other, so that the processor works on
-several at a time. English text has the first four bytes of one of 20,000 English words and phrases at every fourth place.
+Thousands of tokens begin with nearly all letters. For them, the filter hashes the four bytes at each place. The hash leads to bits, which say whether
+a token begins with such bytes, or has them one to four bytes after its beginning. A token of eight bytes or more begins at a place only if the hashes
+there and at the next four places all have the right bits. At the places that pass, the filter hashes more bytes: first up to 8, then up to 16. The
+hashes of four bytes do not depend on each other, so the processor works on several at a time. They alone are not enough: at every fourth place,
+English text has the first four bytes of one of 20,000 English words and phrases.
 
-A text of n bytes takes at most n times as many steps as the longest token has bytes.
+For a text of n bytes, the number of steps is at most n times the number of bytes of the longest token.
 """
 
 from __future__ import annotations
@@ -50,15 +52,16 @@ __all__ = [
 WORD = 1
 SPACE = 2
 
-# The flags of a token. The last one only decides which of two tokens with the same normalised content is found.
+# The flags of a token. `SPECIAL` only decides which of two tokens with the same normalised content is found.
 SINGLE_WORD = 1
 LSTRIP = 2
 RSTRIP = 4
 SPECIAL = 8
 
-# The first hash is of this many bytes. They are called a gram.
+# The number of bytes of the first hash. These bytes are called a gram.
 GRAM = 4
-# The bits of a gram: a long token (8 bytes or more), a middle one (6 or 7) or a short one begins with it, or such a token has it later.
+# The bits of a gram. A long token (8 bytes or more), a middle one (6 or 7 bytes) or a short one begins with it. Or such a token has it one to four
+# bytes after its beginning, as the number in the name says.
 LONG = 1
 MIDDLE = 2
 SHORT = 4
@@ -82,19 +85,19 @@ _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 @inner
 def hash_gram(word: np.uint64, shift: np.uint32) -> np.uint32:
-    """Return the hash of the first four bytes of a word, ``32 - shift`` bits."""
+    """Return the hash of the first four bytes of a word, a number of ``32 - shift`` bits."""
     return np.uint32(np.uint32(word) * _MIX_GRAM) >> shift
 
 
 @inner
 def hash_head(head: np.uint64, length: int, shift: np.uint64) -> np.uint64:
-    """Return the hash of the first `length` bytes of a word, ``64 - shift`` bits. `length`: 1 to 8."""
+    """Return the hash of the first `length` bytes of a word, a number of ``64 - shift`` bits. `length`: 1 to 8."""
     return (head << np.uint64(-8 * length & 63)) * _MIX_HEAD >> shift
 
 
 @inner
 def hash_prefix(head: np.uint64, tail: np.uint64, length: int, shift: np.uint64) -> np.uint64:
-    """Return the hash of the first `length` bytes of two words, ``64 - shift`` bits. `length`: 1 to 16."""
+    """Return the hash of the first `length` bytes of two words, a number of ``64 - shift`` bits. `length`: 1 to 16."""
     mixed = (head << np.uint64(64 - 8 * min(length, 8))) * _MIX_HEAD
     if length > 8:
         mixed ^= (tail << np.uint64(128 - 8 * length)) * _MIX_TAIL
@@ -221,7 +224,10 @@ def find_holders(
     units: NDArray[np.uint64],
     holds: NDArray[np.uint8],
 ) -> int:
-    """Write 1 to `holds`, uint8 of shape (texts,), for each text that holds the content of a token, else 0. Return the number of these texts."""
+    """Write 1 to `holds` for each text that holds the content of a token, else 0. Return the number of texts that hold one.
+
+    `holds`: uint8, shape (texts,), output. The other arrays: see `TextBatch` and `Finder`.
+    """
     work = np.zeros(WORK_BYTES, np.uint8)
     count = 0
     for text in range(len(holds)):

@@ -1,12 +1,12 @@
 """BERT's pipeline compiled: BertNormalizer, BertPreTokenizer and WordPiece in one pass over the bytes of a batch.
 
-The kernel reads in the order in which a text flows. `_cut_runs` cuts a text into runs at white space and punctuation, 64 bytes at a time.
-`tokenize_texts` then goes through the runs. A short run of ASCII is a word and is looked up as it is, in two registers. Any other run is read
-code point by code point with `_normalize_word`. `split_word` splits a word that is not in the vocabulary, and a cache keeps the ids of short
-words: splitting a word took 125 ns, twelve times as long as looking one up.
+A text goes through the functions in this order. `_cut_runs` cuts it into runs at white space and punctuation, 64 bytes at a time. `tokenize_texts`
+then goes through the runs. A short run of ASCII is a word and is looked up as it is, in two registers. Any other run is read code point by code point
+with `_normalize_word`. `split_word` splits a word that is not in the vocabulary. A cache keeps the ids of short words that were split, because
+splitting a word took 125 ns, twelve times as long as looking one up.
 
-Cutting first and looking up afterwards makes the look-ups independent of each other, so that the processor works on several at a time. English
-took twice as long when the beginning of a word was only known after the word before it.
+Cutting first and looking up afterwards makes the look-ups independent of each other, so the processor works on several at a time. English took twice
+as long when the kernel had to finish a word before it knew where the next one begins.
 """
 
 from __future__ import annotations
@@ -50,8 +50,7 @@ from model2vec_numba.tokenization.unicode.utf8 import decode
 
 __all__ = ["BertCore", "BertTables"]
 
-# The kinds of code points: what a code point does to the text. The kind is the lowest four bits of an entry of a `CodePointTable`, which describes
-# the other bits.
+# The kind of a code point says what it does to the text. It is the lowest four bits of an entry. `CodePointTable` describes the other bits.
 KIND_MASK = 15
 NOT_FILLED = 0  # its page is not filled yet
 DROP = 1  # it is removed
@@ -72,7 +71,7 @@ BYTE_ISOLATE = 3  # a word by itself that becomes itself
 _WINDOW = 8 * BLOCK
 # The status of a text that holds an added token.
 _HOLDS = 2
-# In place of the id of a run that must be read character by character.
+# This number in place of the id of a run means that the run must be read character by character.
 _NO_WORD = -2
 # Most blocks have no more runs than this.
 _EXPECTED_RUNS = 16
@@ -87,7 +86,7 @@ class BertTables(NamedTuple):
 
     Attributes:
         byte_kinds: uint8, shape (256,): ``BYTE_...`` for each byte.
-        ascii_is_standard: whether ASCII's letters, digits, white space and punctuation have the classes that their names say.
+        ascii_is_standard: whether the tokenizer treats ASCII's letters, digits, white space and punctuation as such.
         lowercases: whether ASCII capitals become small letters.
         entries, arena: the result for each code point; see `CodePointTable`.
         pages: the pages of `entries`.
@@ -112,7 +111,7 @@ class _Scratch:
 
     Attributes:
         cache: the ids of words that were split; see `make_piece_cache`.
-        missing: which pages the kernel asked for; see `no_pages`. After a call it asks for no page.
+        missing: the pages that the kernel asked for; see `no_pages`. After a call it asks for no page.
         status, tokens: the status and the ids of a short text. Making such arrays took as long as tokenising a sentence.
     """
 
@@ -169,7 +168,7 @@ class BertCore:
     def _tokenize_holders(
         self, texts: TextBatch, tokens: TokenBatch, status: NDArray[np.uint8], max_tokens: int | None, scratch: _Scratch
     ) -> tuple[TokenBatch, NDArray[np.uint8] | None]:
-        """Cut and tokenise the texts whose status is `_HOLDS`. `tokens` has the ids of the others. The result is that of `tokenize`."""
+        """Cut and tokenise the texts whose status is `_HOLDS`, and return what `tokenize` returns. `tokens` has the ids of the other texts."""
         holds = (status == _HOLDS).view(np.uint8)
         if not np.count_nonzero(holds):
             return tokens, status
@@ -246,8 +245,8 @@ def tokenize_texts(
         unknown_id: the unknown id, which is dropped.
         max_word_chars: a word of more characters is unknown.
         max_tokens: the number of ids to keep of each text.
-        cache: the ids of words of at most 16 bytes that were split; see `make_piece_cache`. Always for the same vocabulary, and for one thread
-            at a time.
+        cache: the ids of words of at most 16 bytes that were split; see `make_piece_cache`. It must always be used with the same vocabulary, and
+            by one thread at a time.
         missing: uint8, output: which pages of `entries` are needed and not filled; see `no_pages`.
         status: uint8, shape (texts,), input and output. A text that is not `DONE` is skipped and has no ids. `FALLBACK` is written for texts that
             the `tokenizers` library must tokenise, and for texts that need a page that is not filled. `_HOLDS` is written for texts that hold
@@ -367,7 +366,7 @@ def _cut_runs(
         The number of runs, where the next runs begin, and whether the text was cut. If it holds a control character, it is not cut: there is
         one run, which is the whole text.
     """
-    # int64 variables, because numba compiles the functions that are called with a literal once more.
+    # The variables are int64, because numba compiles a function once more if it is called with a literal.
     found_begins = np.int64(0)
     found_ends = np.int64(0)
     after_solid = np.uint64(0)
@@ -533,8 +532,8 @@ def _normalize_word(
     """Write the first normalised word of ``data[i:end]`` to `word`.
 
     Returns:
-        Where to read on, the word's length in bytes and in characters, and whether the text is supported. The lengths are 0 if there is no
-        word. The bytes of a word of more than `max_word_chars` characters are not complete.
+        The position to read on from, the word's length in bytes and in characters, and whether the text is supported. The lengths are 0 if there
+        is no word. If a word has more than `max_word_chars` characters, its bytes are not complete.
     """
     length = 0
     chars = 0
@@ -593,7 +592,7 @@ def _emit_word(
     ids: NDArray[np.int32],
     at: int,
 ) -> int:
-    """Write the ids of the word ``word[:length]`` from `at` on, without the unknown id, and return where they end."""
+    """Write the ids of the word ``word[:length]`` to ``ids[at:]``, without the unknown id, and return where they end."""
     if length > 16:
         return split_word(word, length, trie, unknown_id, ids, at)
     head = load_word(word, 0) & word_mask(min(length, 8))
@@ -614,9 +613,9 @@ def _emit_short_word(
     ids: NDArray[np.int32],
     at: int,
 ) -> int:
-    """Write the ids of a word of at most 16 bytes, which is in `head` and `tail`, from `at` on, and return where they end.
+    """Write the ids of a word of at most 16 bytes to ``ids[at:]``, without the unknown id, and return where they end.
 
-    `word` is memory to work in.
+    `head`, `tail`: the bytes of the word. `word`: memory to work in.
     """
     hash_value = hash_key(word_key(head, tail))
     token = find_hashed_word(words, hash_value, head, tail)
@@ -641,9 +640,9 @@ def _cut_short_word(
     ids: NDArray[np.int32],
     at: int,
 ) -> int:
-    """Write the ids of a word of at most 16 bytes that is not in the vocabulary from `at` on, and return where they end.
+    """Write the ids of a word that is not in the vocabulary to ``ids[at:]``, and return where they end. The word has at most 16 bytes.
 
-    `hash_value` is the word's `hash_key`. `word` is memory to work in.
+    `hash_value`: the word's `hash_key`. `word`: memory to work in.
     """
     key = word_key(head, tail)
     row = find_row(cache, hash_value, key, length)

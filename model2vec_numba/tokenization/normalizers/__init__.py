@@ -27,7 +27,7 @@ _FACTORIES: dict[str, Callable[[dict[str, Any]], Normalizer | None]] = {
 
 
 class NormalizerSequence:
-    """Applies normalisers one after the other. Without any, the text stays as it is."""
+    """Applies normalisers one after the other. If there are none, texts stay as they are."""
 
     def __init__(self, normalizers: list[Normalizer]) -> None:
         self._normalizers = normalizers
@@ -49,7 +49,7 @@ def make_normalizer(config: Any) -> Normalizer | None:
     local: list[LocalStep] = []
     for position, single in enumerate(configs):
         step = local_step(single)
-        # The library loses track of characters that are inserted at the beginning, and fails on the text, if such a step comes later.
+        # If an earlier step inserts characters at the beginning of a text, the library loses track of them in a local step, and fails on the text.
         if step is not None and single["type"] != "Replace" and any(map(_inserts, configs[:position])):
             return None
         if local and (step is None or (step.context and (step.context == "Precompiled" or any(earlier.context for earlier in local)))):
@@ -78,12 +78,12 @@ def _of_local_steps(steps: list[LocalStep]) -> Normalizer:
 
 
 def inserts_characters(config: Any) -> bool:
-    """Return whether a normaliser may insert characters before the first one of a text, with a ``Replace`` of an empty match."""
+    """Return whether a normaliser may insert characters at the beginning of a text, because it has a ``Replace`` that matches empty texts."""
     return any(map(_inserts, _flatten(config) or []))
 
 
 def _inserts(config: Any) -> bool:
-    """Return whether a single normaliser, whose JSON has a known form, is a ``Replace`` of empty matches."""
+    """Return whether a single normaliser, whose JSON has a known form, is a ``Replace`` that may insert characters at an empty match."""
     if config["type"] != "Replace" or not config["content"]:
         return False
     ((kind, pattern),) = config["pattern"].items()
@@ -92,7 +92,10 @@ def _inserts(config: Any) -> bool:
 
 
 def keeps_beginning(config: Any) -> bool:
-    """Return whether a normaliser never removes the beginning of a text: the first character of the result comes from the first one of the text."""
+    """Return whether a normaliser never removes the beginning of a text.
+
+    Then the first character of the result always comes from the first character of the text.
+    """
     configs = _flatten(config)
     return configs is not None and all(
         isinstance(single, dict)

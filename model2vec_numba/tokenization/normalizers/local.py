@@ -2,8 +2,8 @@
 
 A text consists of segments: a code point and the code points after it that may act on it, usually marks. A table holds the result for each code
 point that is a segment by itself. Another table holds the results for longer segments, which are called runs. Both hold the answers of the
-installed `tokenizers` library, so they follow the same version of Unicode. Code points are filled in pages of 256,
-and runs when they are first met.
+installed `tokenizers` library, so they follow the same version of Unicode. The first table is filled in pages of 256 code points. The second table
+gets a run when it is first met.
 
 The steps of a `Sequence` are applied in one pass over the text if at most one of them looks at neighbours.
 """
@@ -55,7 +55,7 @@ class LocalStep(NamedTuple):
 
     Attributes:
         config: its JSON.
-        context: how the code points of a text act on each other; see `context_flags`. ``""``: they do not.
+        context: how the code points of a text act on each other; see `context_flags`. An empty string means that they do not.
     """
 
     config: dict[str, Any]
@@ -123,9 +123,9 @@ class LocalNormalizer:
 
     Attributes:
         entries: uint64, shape (0x110000,), one for each code point. Bits 0 to 3 hold the kind (0: its page is not filled), bits 4 and 5 `EXTENDS`
-            and `GLUES`, bits 8 to 15 the number of UTF-8 bytes of the result. Bits 16 to 63 hold the bytes, of which the first is the lowest, or
+            and `GLUES`, bits 8 to 15 the number of UTF-8 bytes of the result. Bits 16 to 63 hold these bytes, the first one in the lowest bits, or
             the position of the bytes in `arena`.
-        same: uint64, shape (0x110000 / 64,), a bit for each code point: 1 if its page is filled and it stays as it is next to any other.
+        same: uint64, shape (0x110000 / 64,), a bit for each code point: 1 if its page is filled and it stays as it is next to any other code point.
         arena: uint8, the results of more than six bytes; see `Arena`.
     """
 
@@ -142,7 +142,7 @@ class LocalNormalizer:
         self._fence = next((c for c in _FENCES if try_normalize(self._whole, c + c) == c + c), None)
         self._arena = Arena(_ARENA_BYTES)
         self._known: dict[bytes, bytes] = {}
-        # This is nine megabytes of address space. The system provides memory only for the pages that are written.
+        # This reserves nine megabytes of addresses. The system provides memory only for the parts that are written.
         self.entries: NDArray[np.uint64] = np.zeros(PAGE_COUNT << 8, np.uint64)
         self.same: NDArray[np.uint64] = np.zeros(PAGE_COUNT << 2, np.uint64)
         self.arena = self._arena.data
@@ -175,7 +175,7 @@ class LocalNormalizer:
                 return TextBatch(read_only(out), offsets)
 
     def _what_printable_becomes(self) -> int:
-        """Return `PRINTABLE_SAME` or `PRINTABLE_LOWER` if ASCII from space to tilde stays as it is, or becomes lower case, else 0."""
+        """Return `PRINTABLE_SAME` if ASCII from space to tilde stays as it is, `PRINTABLE_LOWER` if it becomes lower case, else 0."""
         expected = np.full(0x7F - 0x20, SAME, np.uint64)
         if (self.entries[0x20:0x7F] == expected).all():
             return PRINTABLE_SAME

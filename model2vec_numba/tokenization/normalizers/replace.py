@@ -74,7 +74,8 @@ def replace_spans(
 ) -> None:
     """Write the texts to `out` and `out_offsets` with `content` in place of spans. Texts that are not `DONE` are written as empty texts.
 
-    Text ``i`` has the spans ``data[begins[k]:ends[k]]``, where ``k`` goes from ``span_offsets[i]`` to ``span_offsets[i + 1] - 1``. They ascend.
+    Text ``i`` has the spans ``data[begins[k]:ends[k]]``, where ``k`` goes from ``span_offsets[i]`` to ``span_offsets[i + 1] - 1``. The spans are in
+    the order of the text.
     """
     at = 0
     for text in range(len(offsets) - 1):

@@ -45,7 +45,7 @@ class PreTokenizerSequence:
 
 
 def make_sequence(config: dict[str, Any]) -> PreTokenizer | None:
-    """Return the pre-tokeniser for a ``Sequence``, or ``None`` if this package does not support all its members."""
+    """Return the pre-tokeniser for a ``Sequence``, or ``None`` if this package does not support one of its members."""
     members = config.get("pretokenizers")
     if config.keys() != {"type", "pretokenizers"} or not isinstance(members, list) or not all(isinstance(member, dict) for member in members):
         return None

@@ -1,6 +1,6 @@
 """Pre-tokenisers that cut by the class of single code points: BertPreTokenizer, Whitespace, WhitespaceSplit, Punctuation and Digits.
 
-Which code points they join to letters, make pre-tokens, or leave out is asked of the library's pre-tokenisers themselves.
+The library's own pre-tokenisers are asked what they do with each code point: join it to letters, make it a pre-token, or leave it out.
 """
 
 from __future__ import annotations
@@ -57,5 +57,5 @@ def make_digits(config: dict[str, Any]) -> Split | None:
 
 @cache
 def _automaton(name: str, node: Node) -> Automaton:
-    """Return the automaton for a pattern of `JOINED`, `ALONE` and `GAP` characters, as a pre-tokeniser of the library distinguishes them."""
+    """Return the automaton for a pattern of `JOINED`, `ALONE` and `GAP` characters. The library's pre-tokeniser `name` tells these apart."""
     return Automaton(node, lambda kinds: classes_by(getattr(library, name)(), *kinds))

@@ -1,4 +1,4 @@
-"""ByteLevel: it splits as GPT-2 does, and replaces each byte by a character of its alphabet."""
+"""ByteLevel: it cuts texts as GPT-2 does, and replaces each byte by a character of its alphabet."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)
 
 
 class ByteLevel:
-    """`ByteLevel` of the `tokenizers` library, but the bytes are not replaced. Instead the result is marked as `PreTokenBatch.byte_level`.
+    """Cuts like `ByteLevel` of the `tokenizers` library. The bytes are not replaced: the result is marked as `PreTokenBatch.byte_level` instead.
 
     Args:
         add_prefix_space: whether to put a space before each pre-token that does not begin with one.
-        automaton: that of GPT-2's regular expression, or ``None`` not to split.
+        automaton: the automaton of GPT-2's regular expression. ``None``: pre-tokens are not cut.
     """
 
     def __init__(self, *, add_prefix_space: bool, automaton: Automaton | None) -> None:
@@ -65,7 +65,7 @@ def _prefix_spaces(
     new_begins: NDArray[np.int64],
     new_ends: NDArray[np.int64],
 ) -> int:
-    """Write the pre-tokens, with a space before each that does not begin with a space. Other white space does not count as a space.
+    """Write the pre-tokens, with a space before each one that does not begin with a space. Other white space does not count as a space.
 
     Returns:
         The number of bytes that were written.

@@ -55,8 +55,9 @@ class Metaspace:
 
     Args:
         replacement: the character.
-        scheme: before which pre-tokens to put the character, if they do not begin with it or a space: ``"always"``, ``"never"``, or ``"first"``
-            for those at the beginning of a text. `make_sequence` accepts this only in the first member, where pre-tokens are whole texts.
+        scheme: the pre-tokens before which to put the character, unless they begin with it or with a space. ``"always"``: all pre-tokens.
+            ``"never"``: none. ``"first"``: those at the beginning of a text. `make_sequence` accepts ``"first"`` only in the first member, where
+            pre-tokens are whole texts.
         splits: whether to cut.
     """
 
@@ -74,7 +75,7 @@ class Metaspace:
         used = pre_tokens.data[pre_tokens.begins[0] : pre_tokens.ends[-1]] if len(pre_tokens.begins) else pre_tokens.data[:0]
         spaces = int(np.count_nonzero(used == 0x20))
         width = len(self._replacement)
-        # Eight bytes are written at a time, so there may be more after the last pre-token.
+        # Eight bytes are written at a time, so some may be written after the last pre-token.
         out = np.empty(pre_tokens.size + width * (spaces + len(pre_tokens.begins)) + 8, np.uint8)
         max_count = len(pre_tokens.begins)
         if self._splits:
@@ -114,10 +115,11 @@ class WordsInMetaspace:
     def split(self, pre_tokens: PreTokenBatch, status: NDArray[np.uint8]) -> PreTokenBatch:
         """Return the smaller pre-tokens, as `PreTokenizer.split` describes."""
         pre_tokens = spelled_out(pre_tokens)
-        # A word has at least one byte, and there is at least one byte between two words. Copying may write up to seven bytes after the
-        # end. If the replacement has two bytes or more, a cut inside a word needs two bytes too, so there are at most `words` pre-tokens. Arrays are
-        # kept small: for four megabytes NumPy makes the system clear huge pages, which took up to an eighth of the time for 700 kB of Japanese.
+        # A word has at least one byte, and there is at least one byte between two words. If the replacement has two bytes or more, a cut inside a
+        # word needs two bytes too, so there are at most `words` pre-tokens.
         words = (pre_tokens.size + len(pre_tokens.begins) + 1) // 2
+        # Arrays are kept small: from four megabytes on, NumPy makes the system clear huge pages. This took up to an eighth of the time for 700 kB of
+        # Japanese. Copying may write up to seven bytes after the end.
         out = np.empty(pre_tokens.size + words * len(self._replacement) + 8, np.uint8)
         max_count = pre_tokens.size + 1 if self._splits and len(self._replacement) == 1 else words
         begins, ends, offsets = np.empty(max_count, np.int64), np.empty(max_count, np.int64), np.empty(len(pre_tokens.offsets), np.int64)
@@ -140,7 +142,7 @@ class WordsInMetaspace:
 
 @inner
 def _is_at(data: NDArray[np.uint8], i: int, end: int, replacement: NDArray[np.uint8]) -> bool:
-    """Return whether `replacement` stands at `i` in ``data[:end]``."""
+    """Return whether the bytes of `replacement` are at `i` in ``data[:end]``."""
     if data[i] != replacement[0] or i + len(replacement) > end:
         return False
     for k in range(1, len(replacement)):
@@ -194,7 +196,7 @@ def replace_spaces(
                 store_word(out, at, replacement_word)
                 at += width
             while i < end:
-                # Copy eight bytes at a time, up to a space or the first byte of the replacement. This took a third of the time of a byte at a time.
+                # Copy eight bytes at a time, up to a space or the first byte of the replacement. Copying single bytes took three times as long.
                 word = load_padded_word(data, i, end - i)
                 store_word(out, at, word)
                 kept = min(length_before(word, 0x20), length_before(word, lead), end - i)
@@ -254,7 +256,7 @@ def words_with_prefix(
     """
     width = len(replacement)
     lead = replacement[0]
-    # ASCII from ! on can be skipped if it is neither in the set nor in the replacement.
+    # ASCII characters from ! on can be skipped if they are neither in the set nor in the replacement.
     skips = lead >= 0x80 and has_no_graphic(members)
     at = 0
     count = 0

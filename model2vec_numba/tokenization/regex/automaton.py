@@ -1,8 +1,8 @@
 """Automata that find the matches of patterns, as tables for `kernel`.
 
-A state is the threads of a search, so that one pass over the text finds the match that a backtracking search finds. The automaton reads the kinds of
-code points, its columns. Code points have one kind if they are in the same sets of the pattern. Columns are added when a page of code points has a
-kind that was not met before.
+A state stands for all the threads of a search; see `steps`. So one pass over the text finds the match that a backtracking search finds. The table has
+a column for each kind of code point. Two code points are of the same kind if they are in the same sets of the pattern. A column is added when a page
+of code points has a kind that was not met before.
 """
 
 from __future__ import annotations
@@ -34,13 +34,14 @@ from model2vec_numba.tokenization.unicode.pages import PAGE_COUNT, Pages, code_p
 
 __all__ = ["Automaton"]
 
-# A regular expression for one ASCII character.
+# This matches each regular expression that is known to stand for one ASCII character.
 _ASCII = re.compile(r"[^.]|\\\W", re.ASCII)
+# `Automaton.ranges` that leave out no byte.
 _ALL = np.array([0, 0xFF, 0, 0xFF, 0x80, 0x80], np.uint8)
-# A page whose kinds need more steps than this has no new states.
+# If the kinds of a page need more steps than this, no more states are made.
 _MAX_WORK = 1 << 20
 
-# The threads of a search, and the kind of the last character, as far as a test may ask for it.
+# The threads of a search, and the kind of the last character. Of the kind, only the part is kept that a test may ask for.
 _State = tuple[Threads, Kind]
 
 
@@ -49,16 +50,18 @@ class Automaton:
 
     Args:
         node: the pattern.
-        make_probe: returns a function for the sources of the pattern's sets. It gives bit ``b`` to each character of set ``b``.
+        make_probe: takes the sources of the pattern's sets, and returns a function. This function returns a number for each character. Bit ``b`` of
+            the number is 1 if the character is in set ``b``.
 
     Attributes:
-        classes: uint8, shape (0x110000,): the column of each code point, `NO_COLUMN` if its page is not filled.
+        classes: uint8, shape (0x110000,): the column of each code point, or `NO_COLUMN` if its page is not filled.
         table: int32, shape (STATES * COLUMNS,): see `kernel`.
-        starts: int32, shape (COLUMNS,): the entry of the first state, for each column of the character before.
-        ranges: uint8, shape (6,): the lowest and the highest ASCII byte with which a match may begin, and the same for its second byte; then the
-            lowest other byte with which it may begin, and the same for its second byte. The ranges may hold bytes with which no match begins.
+        starts: int32, shape (COLUMNS,): the entry that leads to the first state, for each column of the character before.
+        ranges: uint8, shape (6,): the bytes with which a match may begin. Elements 0 and 1 are the lowest and the highest ASCII byte, and elements 2
+            and 3 the same for the second byte. Element 4 is the lowest first byte that is not ASCII, and element 5 the same for the second byte. The
+            ranges may hold bytes with which no match begins.
         may_be_empty: whether a match may be empty.
-        looks_behind: whether the character before a match may decide whether it is one.
+        looks_behind: whether a match may depend on the character before it.
         pages: the pages of `classes`.
 
     Raises:
@@ -74,7 +77,7 @@ class Automaton:
         # The columns that are filled for all states.
         self._ready: dict[Kind, int] = {}
         self._free_columns = iter(range(FIRST_COLUMN, COLUMNS))
-        # State 0 is dead, and the last one searches. Their rows are not made of threads.
+        # In state 0 no match is possible. The last state looks for the beginning of a match. Neither has threads.
         self._entries: dict[_State, int] = {}
         self._states: dict[int, _State] = {}
         self._free_states = iter(range(1, STATES - 1))
@@ -83,7 +86,7 @@ class Automaton:
         self._is_full = False
         # The characters of the first page, for each column.
         self._samples: dict[int, list[str]] = {}
-        # This is address space. The system provides memory only for the pages that are written.
+        # The system provides memory only for the parts that are written.
         self.classes: NDArray[np.uint8] = np.zeros(PAGE_COUNT << 8, np.uint8)
         self.table: NDArray[np.int32] = np.zeros(STATES * COLUMNS, np.int32)
         self.starts: NDArray[np.int32] = np.zeros(COLUMNS, np.int32)
@@ -93,7 +96,7 @@ class Automaton:
             raise UnsupportedPatternError("the automaton is too large")
 
     def random_texts(self, count: int, max_length: int) -> Iterator[str]:
-        """Yield texts of characters of the first page. Most of the characters let a match that has begun go on."""
+        """Yield random texts of characters of the first page. Most characters are chosen so that a match that has begun can go on."""
         draw = random.Random(0)
         columns = list(self._samples)
         rows = self.table.reshape(STATES, COLUMNS)[:, columns] // COLUMNS
@@ -109,7 +112,10 @@ class Automaton:
             yield text
 
     def _fill_page(self, page: int) -> None:
-        """Give a column to each code point of a page. A signal handler may do it in the middle of it, so that each step may be done twice."""
+        """Write the column of each code point of a page.
+
+        A signal handler may interrupt this and fill the same page. So each step may be done twice.
+        """
         characters = list(map(chr, code_points_of(page)))
         kinds = list(self._probe(characters))
         self._steps.work = 0
@@ -128,11 +134,11 @@ class Automaton:
         if page == 0:
             for column, character in zip(columns, characters, strict=True):
                 self._samples.setdefault(column, []).append(character)
-        # Other threads may run the kernel meanwhile. They meet the new columns only now.
+        # Other threads may run the kernel at the same time. They see the new columns only from here on.
         self.classes[page << 8 : (page + 1) << 8] = columns
 
     def _fill_rows(self) -> None:
-        """Fill all columns of all states, those too that are found meanwhile."""
+        """Fill all columns of all states, including the states that are found on the way."""
         starts = {column: self._entry((self._steps.first, self._behind(kind))) for kind, column in list(self._columns.items())}
         while not self._is_full and (todo := [number for number in list(self._states) if self._filled.get(number, 0) < len(self._columns)]):
             for number in todo:
@@ -149,7 +155,13 @@ class Automaton:
             self._fill_search(starts[EDGE])
 
     def _fill_search(self, start: int) -> None:
-        """Fill the row of the state that looks for the beginning of a match: that of the first state, but where no match begins, this state stays."""
+        """Fill the row of the state that looks for the beginning of a match.
+
+        It is the row of the first state, with one difference: if no match begins with a character, the state stays the same.
+
+        Args:
+            start: the entry that leads to the first state.
+        """
         row = self.table[start // COLUMNS * COLUMNS :][:COLUMNS]
         if not self.starts[EDGE]:
             self.ranges = self._find_ranges(row[self._ascii])
@@ -160,19 +172,19 @@ class Automaton:
         self.table[SEARCH + FIRST_COLUMN : SEARCH + COLUMNS] = np.where(row >= COLUMNS, row, self.starts[EDGE])[FIRST_COLUMN:]
 
     def _find_ranges(self, entries: NDArray[np.int32]) -> NDArray[np.uint8]:
-        """Return `ranges`. `entries`: the entry of the first state for each ASCII character."""
+        """Return `ranges`. `entries`: the entry in the row of the first state for each ASCII character."""
         rows = self.table.reshape(STATES, COLUMNS)[entries // COLUMNS]
         firsts = np.flatnonzero(entries).tolist()
-        # If a character at the end of the text may be a match, no second one is needed.
+        # If a single character at the end of the text may be a match, a match needs no second byte.
         seconds = [0, 0xFF] if rows[:, EDGE].any() else np.flatnonzero(rows[:, self._ascii].any(0)).tolist()
         bounds = [bound(numbers, default=0x80) for numbers in (firsts, seconds) for bound in (min, max)]
-        # If all sets are known to be ASCII, all other characters are of kind 0. No text has the byte 0xFF.
+        # If all sets are known to be ASCII, all other characters are of kind 0. No text has the byte 0xFF, so it leaves out all of them.
         is_ascii = all(map(_is_ascii, self._steps.sources))
         may_be_second = rows[:, EDGE].any() or rows[:, self._columns.get(0, EDGE)].any()
         return np.array([*bounds, 0xFF if is_ascii else 0x80, 0xFF if is_ascii and not may_be_second else 0x80], np.uint8)
 
     def _entry(self, state: _State) -> int:
-        """Return the entry for a step to a state."""
+        """Return the entry that leads to a state. A new state gets a number. The entry is 0 if the state has no threads, or if there is no room."""
         if not state[0]:
             return 0
         entry = self._entries.get(state)
@@ -186,7 +198,7 @@ class Automaton:
         return entry
 
     def _skips(self, state: _State) -> int:
-        """Return `LOOPS`, `LOOPS_SMALL` or 0 for a state."""
+        """Return the flag of an entry that leads to a state: `LOOPS`, `LOOPS_SMALL` or 0."""
         for flag, kinds in ((LOOPS, self._letters), (LOOPS_SMALL, self._small_letters)):
             steps = {((threads, self._behind(kind)), accepts) for kind in kinds for threads, accepts in [self._steps.read(*state, kind)]}
             if len(steps) == 1:
@@ -198,7 +210,7 @@ class Automaton:
         return 0
 
     def _behind(self, kind: Kind) -> Kind:
-        """Return a kind as far as a test may ask for it."""
+        """Return the part of a kind that a test of the character before may ask for."""
         return 0 if self._steps.behind is None else None if kind is None else kind & self._steps.behind
 
 

@@ -1,10 +1,11 @@
 """Run an automaton over pre-tokens: find the matches of a pattern, and cut at them.
 
-An automaton is a table of int32 with `COLUMNS` entries for each of `STATES` states. The entry in the row of a state and the column of a character
-says what happens when the character is read. It is the sum of the next state's row (its number times `COLUMNS`) and of flags. Row 0 is that of no
-state: the match cannot go on. An automaton knows where a match ends when it has read one more character. So patterns may look ahead at one.
+An automaton is a table of int32 with `STATES` rows, one for each state, and `COLUMNS` columns, one for each kind of character. An entry says what
+happens when a state reads a character. It is the sum of a row, which is the number of the next state times `COLUMNS`, and of flags. Row 0 means that
+there is no next state: the match cannot go on. An automaton reads one character after a match before it knows that the match ends there. So a pattern
+may look ahead at one character.
 
-GPT-2's pattern takes 0.7 to 0.9 of the time of a kernel written for it by hand, and that of Llama 3 1.02 to 1.1.
+For GPT-2's pattern, this kernel takes 0.7 to 0.9 of the time of a kernel that was written by hand. For Llama 3's pattern, it takes 1.02 to 1.1.
 """
 
 from __future__ import annotations
@@ -36,17 +37,18 @@ __all__ = [
 
 STATES = 1024
 COLUMNS = 128
-# The columns of code points whose page is not filled, of code points that the automaton does not support, and of the beginning and end of a text.
-NO_COLUMN = 0
-UNSUPPORTED = 1
-EDGE = 2
-FIRST_COLUMN = 3
+# The columns.
+NO_COLUMN = 0  # code points whose page is not filled
+UNSUPPORTED = 1  # code points that the automaton does not support
+EDGE = 2  # the beginning and the end of a text
+FIRST_COLUMN = 3  # the first column of a kind
 # The row of the state that looks for the beginning of a match.
 SEARCH = (STATES - 1) * COLUMNS
 
 # The match may end before the character that is read.
 ACCEPTS = 1
-# All ASCII letters (all small ones) lead from the next state to one state, which stays the same at more of them. The match may end before each.
+# From the next state, all ASCII letters lead to one state. More letters do not change this state, and the match may end before each of them. The same
+# is true for `LOOPS_SMALL`, but only of small letters.
 LOOPS = 2
 LOOPS_SMALL = 4
 _SKIPS = LOOPS | LOOPS_SMALL
@@ -66,8 +68,11 @@ _NO_MATCH = -1
 
 @inner
 def _next_candidate(data: NDArray[np.uint8], i: int, end: int, ranges: NDArray[np.uint8]) -> int:
-    """Return the next position from `i` on where a match may begin, as far as its first two bytes tell. `ranges`: see `Automaton.ranges`."""
-    # A test of the second byte that all bytes pass would take as long as that of the first.
+    """Return the first position from `i` on at which two bytes stand that may begin a match; `end` if there is none.
+
+    `ranges`: see `Automaton`.
+    """
+    # If all bytes may come second, the test of the second byte is left out. It would take as long as the test of the first byte.
     any_second = ranges[2] == 0 and ranges[3] == 0xFF
     while i < end and i + BLOCK < len(data):
         found = bytes_between(data, i, ranges[0], ranges[1]) | bytes_between(data, i, ranges[4], np.uint8(0xFF))
@@ -84,7 +89,7 @@ def _next_candidate(data: NDArray[np.uint8], i: int, end: int, ranges: NDArray[n
 
 @inner
 def _start_after(data: NDArray[np.uint8], i: int, begin: int, classes: NDArray[np.uint8], starts: NDArray[np.int32]) -> int:
-    """Return the first state of a match that begins at `i`, which depends on the character before it."""
+    """Return the entry that leads to the first state of a match that begins at `i`. It depends on the character before `i`."""
     if i == begin:
         return np.int64(starts[EDGE])
     i -= 1
@@ -119,7 +124,8 @@ def cut_at_matches(
 
     Args:
         data, begins, ends, offsets: the batch to cut; see `PreTokenBatch`.
-        status: uint8, shape (texts,), input and output. Texts that are not `DONE` are left out. Texts that are not supported become `FALLBACK`.
+        status: uint8, shape (texts,), input and output. Texts that are not `DONE` are left out. `FALLBACK` is written for texts that are not
+            supported.
         classes, table, starts, ranges, may_be_empty, looks_behind: see `Automaton`.
         behavior: one of the values of `BEHAVIORS`, which says what happens to delimiters.
         invert: 0 if the matches are the delimiters, 1 if the texts between them are.
@@ -132,10 +138,11 @@ def cut_at_matches(
         The number of new pre-tokens.
     """
     letter = np.int64(classes[ord("a")])
-    # The state that searches needs one first state for all positions.
+    # The state `SEARCH` can only be used if the first state is the same at all positions.
     continues = not (may_be_empty or looks_behind)
     drops_empty = may_be_empty and not keeps_empty
-    # Bit ``2 * (previous_is_delimiter + 1) + is_delimiter`` says whether two spans are joined, bit `is_delimiter` whether a span is dropped.
+    # Bit ``2 * (previous_is_delimiter + 1) + is_delimiter`` of `merges` says whether a span is joined to the previous one.
+    # Bit `is_delimiter` of `drops` says whether a span is dropped.
     merges = 0
     if behavior == _CONTIGUOUS:
         merges = 0b100100
@@ -144,7 +151,7 @@ def cut_at_matches(
     elif behavior == _MERGED_WITH_NEXT:
         merges = 0b010000
     drops = 0b10 if behavior == _REMOVED else 0
-    # Whether each match is a pre-token, whatever comes before it. Without this short cut, English took 1.03 of the time.
+    # Whether each match is a pre-token, whatever comes before it. Without this short cut, English took 1.03 times as long.
     plain = merges == 0 and not drops >> (1 - invert) & 1
     count = 0
     for text in range(len(offsets) - 1):
@@ -152,8 +159,8 @@ def cut_at_matches(
             begin = begins[pre_token]
             end = ends[pre_token]
             first = count
-            # The text up to `covered` has been added. The last match ended at `last_end`. A match that begins at `tried` is looked for. The character
-            # at `i` is read next. `accepted` is the end of the best match so far.
+            # The spans up to `covered` have been added. The last match ended at `last_end`. The search is for a match that begins at `tried`. It
+            # reads the character at `i` next. `accepted` is the end of the best match so far.
             covered = tried = i = begin
             last_end = accepted = _NO_MATCH
             previous = -1
@@ -183,7 +190,7 @@ def cut_at_matches(
                 size = 0
                 same = EDGE
                 following = np.int64(0)
-                # The loop goes on as long as the state stays the same. Then `row` is a constant, so that the look-ups do not wait for each other.
+                # The loop goes on as long as the state stays the same. So `row` does not change, and the look-ups do not wait for each other.
                 while i < end:
                     byte = data[i]
                     if byte < 0x80:
@@ -284,8 +291,8 @@ def _add_span(
         is_delimiter: 1 if the span is a delimiter, else 0.
         previous_is_delimiter: `is_delimiter` of the previous span of the same pre-token; -1 if this is the first span.
         merges, drops: bits that say whether the span is joined to the last new pre-token, or dropped. Otherwise it becomes a new pre-token.
-        drops_empty: whether an empty pre-token is replaced by this one.
-        first: the number of new pre-tokens before this pre-token.
+        drops_empty: whether the last new pre-token is replaced if it is empty.
+        first: the number of new pre-tokens from earlier pre-tokens.
         new_begins, new_ends: int64, output: the bounds of the new pre-tokens.
         count: the number of new pre-tokens so far.
 

@@ -20,7 +20,7 @@ from model2vec_numba.tokenization.unicode.classes import matches_of
 
 __all__ = ["automaton_of", "cut"]
 
-# `_agrees` tries so many texts, of up to so many characters.
+# The number of texts that `_agrees` tries, and the maximum number of characters in each.
 _TRIALS, _MAX_LENGTH = 100, 10
 
 
@@ -44,7 +44,7 @@ def automaton_of(kind: str, pattern: str) -> Automaton | None:
 
 
 def _agrees(automaton: Automaton, pattern: str) -> bool:
-    """Return whether an automaton cuts some random texts as the installed library does. Another version may have another dialect."""
+    """Return whether an automaton cuts some random texts as the installed library does. Another version of it may read patterns differently."""
     texts = list(automaton.random_texts(_TRIALS, _MAX_LENGTH))
     encoded = [text.encode("utf-8") for text in texts]
     batch = PreTokenBatch.whole(TextBatch(np.frombuffer(b"".join(encoded), np.uint8), np.cumsum([0, *map(len, encoded)], dtype=np.int64)))
@@ -78,7 +78,7 @@ def cut(
         status: uint8, shape (texts,): whether each text is `DONE` or needs the fallback; see `Normalizer.normalize`.
         behavior: one of the values of `BEHAVIORS`, which says what happens to delimiters.
         invert: whether the texts between the matches are the delimiters, in place of the matches.
-        keeps_empty: whether empty pre-tokens are kept. Only if `behavior` removes the texts between the matches.
+        keeps_empty: whether empty pre-tokens are kept. It may only be true if `behavior` and `invert` remove the texts between the matches.
         byte_level: `PreTokenBatch.byte_level` of the result.
     """
     max_count = pre_tokens.size + max(1, len(pre_tokens.begins))

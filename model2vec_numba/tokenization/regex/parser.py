@@ -1,7 +1,7 @@
 r"""Parse regular expressions in the dialect of the `tokenizers` library: Oniguruma with its own syntax, which is close to Ruby's.
 
-The parser only finds out where an expression for one character ends, such as ``\p{L}`` or ``[^\s\d]``. Which characters match it is asked of the
-library. The parser refuses all that an automaton cannot express, and all that it does not know.
+Some expressions match one character, such as ``\p{L}`` or ``[^\s\d]``. The parser only finds out where they end. The library is asked which
+characters they match. The parser refuses everything that an automaton cannot express, and everything that the parser does not know.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["Characters", "Choice", "Look", "Node", "Repeat", "Run", "Unsupported
 
 
 class UnsupportedPatternError(ValueError):
-    """An automaton cannot express a pattern, or the pattern is not known well enough."""
+    """An automaton cannot express a pattern, or the parser does not know a part of it."""
 
 
 class Characters(NamedTuple):
@@ -32,13 +32,13 @@ class Characters(NamedTuple):
 
 
 class Look(NamedTuple):
-    """Matches between two characters. It looks at one of them.
+    """Matches the empty text between two characters, if one of them is as the attributes say.
 
     Attributes:
         behind: whether it looks at the character before, in place of the one after.
-        source: a regular expression for this character. ``None``: it may not be any character.
-        edge: whether there may be no such character, at the beginning or the end of the text.
-        negated: whether it matches if the other conditions do not hold.
+        source: a regular expression for this character. ``None``: every character is refused.
+        edge: whether it also matches at the beginning or the end of the text, where there is no such character.
+        negated: whether it matches exactly where it would not match otherwise.
     """
 
     behind: bool
@@ -73,7 +73,7 @@ Node: TypeAlias = Characters | Look | Run | Choice | Repeat
 _EMPTY = Run(())
 _SIGNS: dict[str, tuple[int, int | None]] = {"?": (0, 1), "*": (0, None), "+": (1, None)}
 _MAX_REPEAT = 1000
-# One character: a class, a control character, a code point in hexadecimal, a property, or a character that is not a letter, digit or space.
+# Escapes for one character: a class, a property, a control character, a code point as a number, or a character that is not a letter, digit or space.
 _CLASS = r"[sSdDwWhH]|[pP]\{\^?[A-Za-z][\w -]*\}"
 _CODE = r"x\{[0-9A-Fa-f]{1,6}\}|x[0-7][0-9A-Fa-f]|u[0-9A-Fa-f]{4}"
 _ESCAPE = re.compile(rf"\\(?:(?P<class>{_CLASS})|(?P<control>[tnrfvae])|(?P<code>{_CODE})|[^\w\s])")
@@ -108,7 +108,7 @@ def parse(pattern: str) -> Node:
     parser = _Parser(pattern)
     node = parser.choice("")
     if parser.at < len(pattern):
-        raise UnsupportedPatternError(f"{pattern!r} has a ) without ( at {parser.at}")
+        raise UnsupportedPatternError(f"{pattern!r} has a ) without a ( at position {parser.at}")
     return node
 
 
@@ -124,7 +124,7 @@ class _Parser:
         self.at = 0
 
     def choice(self, options: str) -> Node:
-        """Read alternatives up to the end of a group. `options`: the letters of the options that are on."""
+        """Read the alternatives up to the end of a group, and return their node. `options`: the letters of the options that are on."""
         alternatives = [self._run(options)]
         while self._take("|"):
             alternatives.append(self._run(options))
@@ -138,19 +138,19 @@ class _Parser:
         return members[0] if len(members) == 1 else Run(tuple(members))
 
     def _quantified(self, node: Node) -> Node:
-        """Read the quantifiers after an atom."""
+        """Read the quantifiers after an atom, and return the node of the atom with them."""
         is_counted = False
         while match := _QUANTIFIER.match(self._pattern, self.at):
             self.at = match.end()
             low, high = self._counts(match)
-            # An empty loop, and a quantifier after another one, have rules of their own, except after a count.
+            # A repetition of something that may be empty has rules of its own. So has a second quantifier, except after a count.
             if may_be_empty(node) or (isinstance(node, Repeat) and not is_counted):
-                raise self._unsupported("repetition")
+                raise self._unsupported("a repetition")
             is_counted = (low, high) not in _SIGNS.values()
             if self._take("?"):
-                # With a single count, this is another quantifier.
+                # After a single count, such as ``{2}``, the question mark is a second quantifier.
                 if low == high:
-                    raise self._unsupported("repetition")
+                    raise self._unsupported("a repetition")
                 node = Repeat(node, low, high, greedy=False)
                 is_counted = False
             elif match["sign"] and self._take("+"):
@@ -166,20 +166,20 @@ class _Parser:
         low = int(match["low"] or 0)
         high = low if not match["comma"] else int(match["high"]) if match["high"] else None
         if not (match["low"] or match["high"]) or low > _MAX_REPEAT or (high is not None and not max(low, 1) <= high <= _MAX_REPEAT):
-            raise self._unsupported("number of repetitions")
+            raise self._unsupported("a number of repetitions")
         return low, high
 
     def _possessive(self, body: Node, low: int, high: int | None) -> Node:
-        """Return the greedy repetition of a node that gives nothing back."""
+        """Return the node for a possessive repetition of `body`: it is greedy, and never gives back a character that it has matched."""
         source = _one_character(body)
         if source is None:
-            raise self._unsupported("possessive repetition")
+            raise self._unsupported("a possessive repetition")
         stop = Look(False, source, negated=True)
         if high is None:
             return Run((Repeat(body, low, high), stop))
         if (low, high) == (0, 1):
             return Choice((body, stop))
-        raise self._unsupported("possessive repetition")
+        raise self._unsupported("a possessive repetition")
 
     def _atom(self, options: str) -> Node:
         begin, first = self.at, self._pattern[self.at]
@@ -201,7 +201,7 @@ class _Parser:
                 return Characters(match[0])
             return self._in_any_case(match[0], match[0][1:])
         if first in "?*+{":
-            raise self._unsupported("quantifier")
+            raise self._unsupported("a quantifier")
         self.at += 1
         return self._in_any_case(re.escape(first), first) if "i" in options else Characters(re.escape(first))
 
@@ -211,7 +211,7 @@ class _Parser:
             self.at = match.end()
             changed = "".join((set(options) | set(match["on"])) - set(match["off"] or ""))
             node = self.choice(changed)
-            # Without a colon, the options count up to the end of the group around them, alternatives included.
+            # Without a colon, the options hold up to the end of the group around them, also in the alternatives that follow.
             if match["end"] == ")":
                 return node
         elif self._take("?>"):
@@ -220,11 +220,11 @@ class _Parser:
             self.at = match.end()
             node = self._look(self.choice(options), behind=bool(match["behind"]), negated=match["sign"] == "!")
         elif self._pattern.startswith(("?", "*"), self.at):
-            raise self._unsupported("group")
+            raise self._unsupported("a group")
         else:
             node = self.choice(options)
         if not self._take(")"):
-            raise self._unsupported("group without end")
+            raise self._unsupported("a group without end")
         return node
 
     def _atomic(self, node: Node) -> Node:
@@ -232,7 +232,7 @@ class _Parser:
             return node
         if isinstance(node, Repeat) and node.greedy:
             return self._possessive(node.body, node.low, node.high)
-        raise self._unsupported("atomic group")
+        raise self._unsupported("an atomic group")
 
     def _look(self, node: Node, *, behind: bool, negated: bool) -> Node:
         options = node.options if isinstance(node, Choice) else (node,)
@@ -242,39 +242,39 @@ class _Parser:
         for option in options:
             if option not in ends:
                 if (source := _one_character(option)) is None:
-                    raise self._unsupported("look-around")
+                    raise self._unsupported("a look-around")
                 sources.append(source)
         return Look(behind, _union(sources), any(end.edge for end in ends), negated)
 
     def _in_any_case(self, source: str, letter: str = "") -> Characters:
-        """Return the set of the characters that match `source` in any case. `letter`: the character itself, if it is only one."""
+        """Return the set of the characters that match `source` in any case. `letter`: the character, if `source` stands for a single one."""
         node = Characters(f"(?i:{source})", letter)
-        # In any case, a set with such a character matches its folded form too, which has several characters. Sets that are negated do not.
+        # A set with a character whose folded form has several characters would match this form too. Negated sets do not.
         if len(letter) > 1 or (not source.startswith("[^") and any(matches_of(node.source)(list(_long_folds())))):
-            raise self._unsupported("character in any case")
+            raise self._unsupported("a case-insensitive character")
         return node
 
     def _skip_escape(self) -> re.Match[str]:
         match = _ESCAPE.match(self._pattern, self.at)
         if match is None:
-            raise self._unsupported("escape")
+            raise self._unsupported("an escape")
         self.at = match.end()
         return match
 
     def _skip_bracket(self) -> None:
-        """Move past a bracket, and the brackets in it."""
+        """Move past an expression in square brackets, and the ones in it."""
         self.at += 1
         self._take("^")
         if self._pattern.startswith("]", self.at):
-            raise self._unsupported("bracket")
+            raise self._unsupported("a bracket")
         while not self._take("]"):
             if self.at == len(self._pattern):
-                raise self._unsupported("bracket without end")
+                raise self._unsupported("a bracket without end")
             if match := _POSIX.match(self._pattern, self.at):
                 self.at = match.end()
             elif self._pattern[self.at] == "[":
                 if self._pattern.startswith("[:", self.at):
-                    raise self._unsupported("bracket")
+                    raise self._unsupported("a bracket")
                 self._skip_bracket()
             elif self._pattern[self.at] == "\\":
                 self._skip_escape()
@@ -287,7 +287,7 @@ class _Parser:
         return found
 
     def _unsupported(self, what: str) -> UnsupportedPatternError:
-        return UnsupportedPatternError(f"{self._pattern!r} has a {what} that is not supported, at {self.at}")
+        return UnsupportedPatternError(f"{self._pattern!r} has {what} at position {self.at}, which is not supported")
 
 
 def may_be_empty(node: Node) -> bool:
@@ -302,7 +302,7 @@ def may_be_empty(node: Node) -> bool:
 
 
 def _one_character(node: Node) -> str | None:
-    """Return a regular expression for one character that matches what a node matches, or ``None`` if the node may match other texts."""
+    """Return a regular expression for one character that is equivalent to a node. ``None`` if the node may match anything but one character."""
     if isinstance(node, Choice):
         sources = [source for option in node.options if (source := _one_character(option)) is not None]
         return _union(sources) if len(sources) == len(node.options) else None
@@ -310,11 +310,11 @@ def _one_character(node: Node) -> str | None:
 
 
 def _union(sources: list[str]) -> str | None:
-    """Return the regular expression for one character that matches any of `sources`; ``None`` if there are none."""
+    """Return the regular expression for one character that matches any of `sources`, or ``None`` if there are none."""
     return f"(?:{'|'.join(sources)})" if len(sources) > 1 else next(iter(sources), None)
 
 
 @cache
 def _long_folds() -> tuple[str, ...]:
-    """Return the characters whose folded form has several characters, such as the sharp s. They are all in the first plane."""
+    """Return the characters whose folded form has several characters, such as the sharp s. They are all below U+10000."""
     return tuple(character for character in map(chr, (*range(0xD800), *range(0xE000, 0x10000))) if len(character.casefold()) > 1)

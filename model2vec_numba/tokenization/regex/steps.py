@@ -1,7 +1,7 @@
-"""A pattern as steps that a backtracking search takes, and all the ways that such a search could go at once.
+"""A pattern as the steps of a backtracking search. All the ways that such a search could go are followed at once.
 
-Each step reads a character, tests a neighbour, or tries other steps in order. The threads of a search are the steps that it could still try, the
-preferred one first. This is Thompson's construction, and the order is what makes the match the one that a backtracking search finds.
+A step reads a character, tests a neighbour, or tries other steps in order. The threads of a search are the steps that it could still try, the
+preferred one first. This is Thompson's construction. Because the threads are in order, the match is the one that a backtracking search finds.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from model2vec_numba.tokenization.regex.parser import Characters, Choice, Look, 
 
 __all__ = ["Kind", "Read", "Steps", "Threads"]
 
-# The sets that a character is in: bit ``b`` is for set ``b``. ``None`` is the edge of the text, where there is no character.
+# The sets that a character is in: bit ``b`` is 1 if it is in set ``b``. ``None`` is the edge of the text, where there is no character.
 Kind: TypeAlias = "int | None"
 Threads: TypeAlias = "tuple[int, ...]"
 
@@ -29,7 +29,7 @@ class Read(NamedTuple):
 
 
 class _Test(NamedTuple):
-    """Goes to step `following` if the character before or after is as a `Look` asks."""
+    """Goes to step `following` if a `Look` with these attributes matches. `set`: the number of the set of its source, or ``None``."""
 
     behind: bool
     set: int | None
@@ -49,9 +49,9 @@ class Steps:
 
     Attributes:
         sources: for each set, a regular expression for one character.
-        first: the threads of a search that begins.
+        first: the threads at the beginning of a search.
         behind: the bits of the sets that a test of the character before asks for; ``None`` if there is no such test.
-        work: the number of steps that were taken so far.
+        work: the number of steps that `read` has taken so far. It may be set to 0.
 
     Raises:
         UnsupportedPatternError: there would be too many steps.
@@ -67,7 +67,7 @@ class Steps:
         self.work = 0
 
     def _add(self, node: Node, following: int) -> int:
-        """Add the steps of a node, after which step `following` comes. Return the first of them."""
+        """Add the steps of a node, and return the number of the first one. The last ones lead to step `following`."""
         if isinstance(node, Characters):
             return self._append(Read(self._set(node.source), node.letter, following))
         if isinstance(node, Look):
@@ -104,9 +104,14 @@ class Steps:
         return self.sources.index(source)
 
     def read(self, threads: Threads, before: Kind, kind: Kind) -> tuple[Threads, bool]:
-        """Return the threads after a character of a kind was read, and whether a match may end before this character.
+        """Return the threads after a character was read, and whether a match may end before this character.
 
-        `before` is the kind of the character before it. Threads that come after the end of the match are dropped, because it is preferred to them.
+        If one of the threads has reached the end of the match, this match is preferred to the threads after it. So these are dropped.
+
+        Args:
+            threads: the threads before the character was read.
+            before: the kind of the character before the one that is read.
+            kind: the kind of the character that is read.
         """
         following: dict[int, None] = {}
         done: set[int] = set()
@@ -133,7 +138,7 @@ class Steps:
         return tuple(following), False
 
     def first_reads(self, threads: Iterable[int] | None = None) -> Iterator[Read]:
-        """Yield the steps that may read the next character. `threads`: all steps if it is ``None``."""
+        """Yield the steps that may read the next character. `threads`: the threads of a search. ``None``: all steps."""
         stack = list(range(len(self._steps)) if threads is None else threads)
         done = set()
         while stack:
@@ -148,8 +153,9 @@ class Steps:
                 stack += step.following if isinstance(step, _Fork) else (step.following,)
 
     def may_fold(self, character: str) -> bool:
-        """Return whether letters of the pattern that match in any case may match one character together, as ``(?i:ss)`` matches the sharp s.
+        """Return whether several letters of the pattern that match in any case may together match `character`.
 
+        For example, ``(?i:ss)`` matches the sharp s.
         Python and Oniguruma agree about the few characters whose folded form has several letters.
         """
         folded = character.casefold()

@@ -1,8 +1,8 @@
 """Ask the library how it reads a `tokenizer.json`: the value of each member that the file leaves out, and the ids of the added tokens.
 
-"The library" is the Hugging Face `tokenizers` library. It reads older spellings too: a model may have no ``type``, and a component may lack members
-that have a default, or have members without a meaning. It writes every tokenizer in one spelling, which is called canonical here. Reading a whole
-file takes the library long, so it reads the file with a very small vocabulary.
+"The library" is the Hugging Face `tokenizers` library. It reads older spellings too: a model may have no ``type``, a component may lack members that
+have a default, and it may have members that mean nothing. The library writes every tokenizer in one spelling, which is called canonical here. It
+takes a long time to read a whole file, so it is given the file with a very small vocabulary.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["CanonicalTokenizer", "read_canonically"]
 
 # The members of an added token. All are required.
 _ADDED_TOKEN = {"id": int, "content": str, "single_word": bool, "lstrip": bool, "rstrip": bool, "normalized": bool, "special": bool}
-# Of many added tokens, the library reads this many from each end of the list.
+# If there are many added tokens, the library is given only this many from each end of the list.
 _PROBED = 64
 
 
@@ -27,8 +27,8 @@ class CanonicalTokenizer(NamedTuple):
     """A tokenizer as the library reads it.
 
     Attributes:
-        config: the `tokenizer.json` in canonical spelling. The vocabulary, the merges and the added tokens are those of the file. An added token that
-            the file lists twice is there once, with the later properties.
+        config: the `tokenizer.json` in canonical spelling. The vocabulary, the merges and the added tokens are those of the file. If the file lists
+            an added token twice, it is here once, with the properties that are listed last.
         added_ids: the id of each added token that is not a token of the model. ``None`` if the library may give other ids.
     """
 
@@ -48,7 +48,7 @@ def read_canonically(config: dict[str, Any], text: str, vocabulary: dict[str, in
     """
     model, added = config["model"], config.get("added_tokens", [])
     try:
-        # The library refuses lone surrogates. They can only be written as escapes.
+        # The library refuses lone surrogates. JSON can only hold them as escapes.
         if "\\ud" in text or "\\uD" in text:
             "".join([*vocabulary, *(token["content"] for token in added)]).encode("utf-8")
         probed = [*added[:_PROBED], *added[-_PROBED:]] if len(added) > 2 * _PROBED and _have_known_form(added) else added
@@ -86,7 +86,7 @@ def _have_known_form(added: list[Any]) -> bool:
 
 
 def _small_members(model: dict[str, Any], tokens: list[str]) -> dict[str, Any]:
-    """Return the members of a model that differ if it has only these tokens."""
+    """Return the members of a model that must change if its vocabulary has only these tokens, with their new values."""
     # The library takes time for each number up to the largest id when it writes the vocabulary, so the ids are small.
     small: dict[str, Any] = {"vocab": {token: i for i, token in enumerate(tokens)}}
     if isinstance(model["vocab"], list):
@@ -98,7 +98,7 @@ def _small_members(model: dict[str, Any], tokens: list[str]) -> dict[str, Any]:
 
 
 def _ids_outside(added: list[Any], vocabulary: dict[str, int], size: int) -> dict[str, int]:
-    """Return the ids that the library gives the added tokens that are not in a vocabulary: from `size` on, in the order of the list.
+    """Return the ids that the library gives to the added tokens that are not in a vocabulary: `size` and so on, in the order of the list.
 
     Args:
         added: the added tokens.

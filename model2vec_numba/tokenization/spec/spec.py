@@ -1,4 +1,4 @@
-"""A parsed `tokenizer.json`: its components, its vocabulary, and the properties that a model needs whichever core tokenises.
+"""A parsed `tokenizer.json`: its components, its vocabulary, and the properties that a model needs with every tokeniser core.
 
 "The library" is the Hugging Face `tokenizers` library.
 """
@@ -41,7 +41,7 @@ class TokenizerSpec:
     def config(self) -> dict[str, Any]:
         """The JSON object of the file in canonical spelling; see `CanonicalTokenizer`. Its `truncation` and `padding` are ignored.
 
-        If `plain_vocabulary` is ``None``, this may be the object as the file spells it.
+        If `plain_vocabulary` is ``None``, the object may be in the spelling of the file instead.
 
         Raises:
             ModelFormatError: the text is not JSON, or not a tokenizer.
@@ -76,7 +76,7 @@ class TokenizerSpec:
         return config, literals
 
     def forget(self) -> None:
-        """Free the parsed data, which takes ten times as much memory as the text. It is parsed again if it is needed later."""
+        """Free the parsed data, which takes ten times as much memory as the text. The text is parsed again if the data are needed later."""
         # These are small and are needed often, so they are kept.
         _ = self.size, self.required_rows, self.median_token_length, self.unk_token_id
         for name in _LARGE:
@@ -126,7 +126,7 @@ class TokenizerSpec:
 
     @cached_property
     def _file_vocabulary(self) -> dict[str, int]:
-        """The id of each token of the model, if the library reads the model like this package. Empty if the vocabulary has an unknown form."""
+        """The id of each token of the model, as this package reads the file. Empty if the vocabulary has an unknown form."""
         model = self._parsed[0]["model"]
         return read_unigram_vocabulary(model) if isinstance(model.get("vocab"), list) else self.mapped_vocabulary[0]
 
@@ -167,9 +167,10 @@ class TokenizerSpec:
 
     @cached_property
     def required_rows(self) -> int:
-        """The number of rows that a model needs at least: `size`, or the number of tokens if the vocabulary is a list that holds a token twice.
+        """The minimum number of rows of an embedding table.
 
-        Only the last of equal tokens has an id. Other implementations take a row for each token, so the largest ids have no row; see `Encoder`.
+        This is `size`. If the vocabulary is a list, as Unigram's is, it is the number of different tokens. A list may hold a token twice, and only
+        the last of equal tokens has an id. Other implementations make a row for each different token, so the largest ids have no row; see `Encoder`.
         """
         listed = self.plain_vocabulary is not None and self.config["model"]["type"] == "Unigram"
         return len(self.vocabulary) if listed else self.size
@@ -199,7 +200,7 @@ def _keeps_ids(post_processor: Any) -> bool:
         processors = post_processor.get("processors")
         return isinstance(processors, list) and all(map(_keeps_ids, processors))
     if post_processor.get("type") == "TemplateProcessing":
-        # A template may also repeat the text, or leave it out.
+        # A template may also repeat the text, or have no text at all.
         template = post_processor.get("single")
         texts = [item for item in template if "SpecialToken" not in item] if isinstance(template, list) else []
         return len(texts) == 1 and texts[0].get("Sequence", {}).get("id") == "A"
@@ -207,7 +208,7 @@ def _keeps_ids(post_processor: Any) -> bool:
 
 
 def parse_tokenizer(text: str, source: str) -> TokenizerSpec:
-    """Parse the text of a `tokenizer.json`. `source` is its name in error messages.
+    """Return the parsed text of a `tokenizer.json`. `source` is the name of the file in error messages.
 
     Raises:
         ModelFormatError: the text is not JSON, not a tokenizer, or has no tokens.

@@ -13,7 +13,7 @@ from model2vec_numba.tokenization.spec.numbers import library_numbers
 
 __all__ = ["read_merges", "read_token_ids", "read_unigram_scores", "read_unigram_vocabulary", "read_vocabulary"]
 
-# The tables of compiled code have a row for each number up to the largest id. If most numbers are no ids, the `tokenizers` library tokenises.
+# The tables of compiled code have a row for each number up to the largest id. If most of them are not ids, the `tokenizers` library tokenises.
 _MAX_ID = (1 << 30) - 2
 
 
@@ -33,8 +33,7 @@ def read_vocabulary(model: dict[str, Any]) -> tuple[dict[str, int], NDArray[np.i
 def read_token_ids(model: dict[str, Any]) -> tuple[list[str], NDArray[np.int32]] | None:
     """Return the tokens and their ids of a model whose `vocab` is an object.
 
-    The result is ``None`` for any other model, if a token has no UTF-8 form, or if there is an id that is too large for the tables of compiled
-    code.
+    The result is ``None`` for any other model, if a token cannot be encoded as UTF-8, or if an id is too large for the tables of compiled code.
     """
     vocabulary, ids = read_vocabulary(model)
     if not vocabulary or ids.max() > min(_MAX_ID, 8 * len(vocabulary) + (1 << 16)):
@@ -76,15 +75,15 @@ def read_unigram_scores(model: dict[str, Any], literals: list[str]) -> NDArray[n
         nearest = np.array(scores, np.float64)
     except (OverflowError, StopIteration):
         return None
-    # If there are more literals, some are not scores, and these may come before the scores in the file.
+    # If literals remain, some of them are not scores. They may come before the scores in the file, so it is not known which literal is whose.
     return library_numbers(score_literals, nearest) if next(remaining, None) is None else None
 
 
 def read_merges(model: dict[str, Any]) -> NDArray[np.int64] | None:
     """Return the merges of BPE in the order of their ranks: int64, shape (merges, 3), with the left id, the right id and the new id of each.
 
-    The result is ``None`` if the library may read them differently. It does not if each merge is a pair of tokens that together make a token, and the
-    right one begins with the `continuing_subword_prefix` and is longer than it.
+    The result is ``None`` if the library may read them differently. Merges are safe to read if each one is a pair of tokens that together make a
+    token, and if the right token begins with the `continuing_subword_prefix` and is longer than it.
     """
     vocabulary, merges, prefix = model.get("vocab"), model.get("merges"), model.get("continuing_subword_prefix") or ""
     if not isinstance(vocabulary, dict) or not isinstance(merges, list) or not isinstance(prefix, str):
@@ -110,7 +109,7 @@ def read_merges(model: dict[str, Any]) -> NDArray[np.int64] | None:
 def _split_merges(merges: list[Any]) -> tuple[Sequence[str], Sequence[str]] | None:
     """Return the left and the right tokens of merges, or ``None`` if they have an unknown form.
 
-    A list for each merge would make Python's garbage collector run again and again: that took 100 ms for 50,000 merges, in place of 10 ms.
+    No list is made for each merge. With such lists, Python's garbage collector ran again and again, and 50,000 merges took 100 ms, not 10 ms.
     """
     if set(map(type, merges)) == {str}:
         # The older form: each merge is a line of a `merges.txt`.

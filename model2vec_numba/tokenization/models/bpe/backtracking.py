@@ -34,15 +34,15 @@ def backtrack(
 ) -> int:
     """Write the ids of the word ``data[begin:end]`` to ``ids[at:]`` and return where they end; -1 if the word has an unknown character.
 
-    Merging gives a sequence of tokens if each token is reachable, and if any two neighbours are a stable pair. (Otherwise the first merge across a
-    boundary would also occur in the text of the two tokens there.) Only one sequence is like this. The search goes from left to right, tries the
-    longest token first, and goes back if no token fits. A position from which the search failed is marked as a dead end, because the sequence of
-    tokens up to a position is unique too. So the time grows with the length of the word, not with its square.
+    A sequence of tokens is the result of merging if each token is reachable, and if any two neighbours are a stable pair. (Otherwise there would be a
+    first merge across a boundary, and it would also occur in the text of the two tokens there.) There is only one such sequence. The search goes from
+    left to right, tries the longest token first, and goes back if no token fits. The sequence of tokens up to a position is unique too. So a position
+    from which the search failed once is marked as a dead end. The time grows with the length of the word, not with its square.
 
     Args:
         units, node_reachable_ids, merges, token_rows: see `BpeVocabulary`.
         pair_cache: uint64, shape (a power of two,): a cache of the answers for pairs of tokens. It begins as zeros, and this function fills it.
-        dead: uint8, zeros, one more element than the word has bytes: memory for the dead ends. It is all zeros again after the call.
+        dead: uint8, all zeros, one more element than the word has bytes: memory for the dead ends. It is all zeros again after the call.
         symbols, links, heap: memory to work in, for as many symbols as the word has bytes; see `merge_by_heap`.
     """
     i = begin

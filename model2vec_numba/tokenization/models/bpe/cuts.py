@@ -1,23 +1,25 @@
 """Where BPE may cut a word into segments, so that merging the segments one by one gives the same tokens as merging the whole word.
 
-Merging begins with the symbols of a word: one for each character, with the prefix or the suffix that the model adds to it. (If merging begins with
-bytes, read "byte" for "character" here. But a word is still cut between characters only.) An unknown character becomes its byte tokens, such as
-``<0x0A>``, or the unknown token. A boundary between two characters is *safe* if no merge can join two tokens that meet there. Merging always takes
-the pair of the lowest rank, and of equal ones the leftmost. So if nothing is ever joined across a boundary, the merges on one side are the same, in
-the same order, whatever is on the other side. This needs no order of the ranks.
+Merging begins with the symbols of a word. There is a symbol for each character, with the prefix or the suffix that the model adds to it. (If merging
+begins with bytes, "character" means a byte here. But a word is never cut inside a character.) An unknown character becomes its byte tokens, such as
+``<0x0A>``, or the unknown token.
 
-- A merge joins tokens that meet between two known characters only if its result holds the one character directly before the other: the text of the
-  left token ends with the one, and the text of the right token, without the prefix, begins with the other. So the boundary is safe if these
-  characters are adjacent in no token; see `AdjacentCharacters`.
-- The byte tokens of an unknown character are usually no part of any merge. Then they are joined with nothing, and the boundaries next to the
-  character are safe. If the token of a byte is a part of a merge, the pairs of this byte and every other byte count as adjacent.
-- The unknown token is dropped in the end. If it is no part of any merge, the boundaries next to it are safe. They also are if the library makes one
-  unknown token of several adjacent characters: both sides then have one, and both are dropped.
-- In three cases, an unknown character changes what happens farther away. If there is no unknown token, the neighbours of the character become
-  neighbours of each other. If only some bytes have tokens, the library writes the unknown token after the byte tokens that follow it. And if merges
-  join the unknown token, it matters how many there are. In these cases only a word without unknown characters is cut.
+A boundary between two characters is *safe* if no merge can join two tokens that meet there. Merging always takes the pair of the lowest rank. If
+several pairs have this rank, it takes the leftmost. So if nothing is ever joined across a boundary, the merges on one side do not depend on the other
+side: they are the same, in the same order. This is true for any ranks.
 
-A segment that is not at the beginning of its word has the prefix before its first character, and one that is not at the end has no suffix.
+- Suppose that two tokens meet between two known characters. The left token ends with the first character. The right token, without its prefix,
+  begins with the second. If a merge joins these tokens, the new token holds the two characters next to each other. So the boundary is safe if no
+  token holds them next to each other; see `AdjacentCharacters`.
+- Usually no merge uses the byte tokens of an unknown character. Then the boundaries next to the character are safe. If a merge uses the token of a
+  byte, this byte counts as adjacent to every byte.
+- The unknown token is dropped in the end. If no merge uses it, the boundaries next to it are safe. This is also true if the library makes one unknown
+  token of several adjacent unknown characters. If these are cut apart, each side has an unknown token, and both are dropped.
+- In three cases, an unknown character changes the tokens farther away. If there is no unknown token, the neighbours of the character become
+  neighbours of each other. If only some bytes have tokens, the library writes the unknown token after the byte tokens that follow it. If merges use
+  the unknown token, the number of unknown tokens matters. In these cases, a word is cut only if it has no unknown characters.
+
+If a segment is not at the beginning of its word, its first character has the prefix. If a segment is not at the end of its word, it has no suffix.
 """
 
 from __future__ import annotations
@@ -38,10 +40,10 @@ _IN_UTF8 = np.array([byte not in (0xC0, 0xC1) and byte < 0xF5 for byte in range(
 
 
 class Cuts(NamedTuple):
-    """What the kernel needs to know about cutting words.
+    """The rules by which the kernel cuts words.
 
     Attributes:
-        cuts_at_unknown: whether a word with unknown characters may be cut. Any other word may be cut.
+        cuts_at_unknown: whether a word with unknown characters may be cut. Other words may always be cut.
         character_pairs, byte_pairs: see `AdjacentCharacters`. A boundary between adjacent characters is not safe.
     """
 
@@ -53,12 +55,12 @@ class Cuts(NamedTuple):
 def find_cuts(
     texts: TextBatch, merges: NDArray[np.int64], byte_ids: NDArray[np.int32] | None, fallback_ids: NDArray[np.int32], unknown_id: int
 ) -> Cuts:
-    """Find the safe boundaries of a model.
+    """Return the rules by which the words of a model are cut.
 
     Args:
         texts: the tokens, as bytes if merging begins with bytes.
         merges: int64, shape (merges, 3): left id, right id and new id.
-        byte_ids: int32, shape (256,): the ids of the symbols of the bytes, or -1, if merging begins with bytes and there are no affixes. Otherwise
+        byte_ids: if merging begins with bytes and there are no affixes: int32, shape (256,), the id of each byte's symbol, or -1. Otherwise
             ``None``.
         fallback_ids: int32, shape (256,): the ids of the byte tokens, or -1.
         unknown_id: the id of the unknown token, or -1.

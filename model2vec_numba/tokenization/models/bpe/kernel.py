@@ -1,7 +1,7 @@
 """BPE's kernel: from pre-tokens to ids, in the quickest way that each pre-token allows.
 
-The ids of a pre-token that is in the cache are copied. A pre-token that is a single token is looked up. A long pre-token is cut into segments (the
-module `cuts` says where), and each segment is tokenised like this too. Everything else is tokenised by `merge_bytes` or `backtrack` if possible, and
+If a pre-token is in the cache, its ids are copied. If it is a single token, it is looked up. If it is long, it is cut into segments (the module
+`cuts` says where), and each segment is tokenised in the same way. Everything else is tokenised by `merge_bytes` or `backtrack` if possible, and
 otherwise by `merge_word`, which merges step by step as the Hugging Face `tokenizers` library does.
 """
 
@@ -39,8 +39,9 @@ __all__ = ["tokenize_pre_tokens"]
 _SHORT_BYTES = 16
 # The number of pre-tokens, or of segments, whose cache rows are prefetched at a time.
 _AHEAD = 64
-# Tags that are added to the length of a segment in the cache if the same bytes as a pre-token might have other ids: it does not begin a word and
-# there is a prefix, or a pre-token may be a token because of `ignore_merges`; it does not end a word and there is a suffix.
+# A segment may have other ids than a pre-token of the same bytes. Then a tag is added to its length in the cache. The first tag is for a segment that
+# does not begin a word, if there is a prefix, and for all segments, if `ignore_merges` is set: it can make a pre-token a single token. The second tag
+# is for a segment that does not end a word, if there is a suffix.
 _INNER_TAG, _UNENDED_TAG = 64, 128
 
 
@@ -88,7 +89,8 @@ def tokenize_pre_tokens(
         fallback_ids: int32, shape (256,): the id of each byte of an unknown character, or -1.
         unknown_id: the id of an unknown character, which is dropped in the end. -1 if there is none: such a character has no id.
         fuses_unknown: whether adjacent unknown characters are one unknown token.
-        can_cut, cuts_at_unknown, character_pairs, byte_pairs: see `Cuts`.
+        can_cut: whether words may be cut.
+        cuts_at_unknown, character_pairs, byte_pairs: see `Cuts`.
         cache: see `make_piece_cache`.
         pair_cache: see `backtrack`.
         max_tokens: the number of ids to keep of each text.
@@ -107,7 +109,7 @@ def tokenize_pre_tokens(
     prefetched_segments = np.empty((_AHEAD, PREFETCHED_COLUMNS), np.uint64)
     prefetched_pre_tokens = np.empty((_AHEAD, PREFETCHED_COLUMNS), np.uint64)
     prefetched_begin = prefetched_end = 0
-    # Tuples, because passing an array to a function of its own is quick only if the caller does not take the tuple apart.
+    # Arrays are passed to functions in tuples. This is quick only if the caller does not take the tuples apart.
     for_words = (words, units, node_ids, ignore_merges)
     for_merging = (units, node_ids, merges, from_bytes, prefix, suffix, fallback_ids, unknown_id, fuses_unknown, symbols, links, heap)
     for_backtracking = (byte_ids, node_reachable_ids, token_rows, pair_cache, dead)
@@ -158,7 +160,7 @@ def _tokenize_in_segments(
     ids: NDArray[np.int32],
     at: int,
 ) -> int:
-    """Tokenise a pre-token segment by segment. Return where its ids end; -1 if it is a single segment. The unknown id is dropped."""
+    """Write the ids of a pre-token, segment by segment, without the unknown id. Return where they end; -1 if there is only one segment."""
     _, _, _, ignore_merges = for_words
     _, _, _, _, prefix, suffix, _, unknown_id, _, _, _, _ = for_merging
     character_pairs, byte_pairs, segment_ends, prefetched, cache = for_cutting
@@ -207,7 +209,7 @@ def _tokenize_segment(
     ids: NDArray[np.int32],
     at: int,
 ) -> int:
-    """Write the ids of a segment and return where they end. `is_first`, `is_last`: whether it begins a word, and whether it ends it."""
+    """Write the ids of a segment and return where they end. `is_first`, `is_last`: whether it begins a word, and whether it ends one."""
     units, node_ids, merges, from_bytes, prefix, suffix, fallback_ids, unknown_id, fuses_unknown, symbols, links, heap = for_merging
     byte_ids, node_reachable_ids, token_rows, pair_cache, dead = for_backtracking
     id_end = -1

@@ -1,9 +1,11 @@
-"""What is known about tokens, and whether two tokens that meet stay as they are.
+"""Properties of tokens, and a test whether two tokens next to each other stay as they are.
 
-A token is *reachable* if merging its own text, as a word of its own, gives exactly this token. (Models with affixes do without this.) The parts of
-its last merge are reachable too, because they are merged in it as they are alone. A reachable token is *in order* if it needs no merge; or if both
-parts are in order, and their own last merges have lower ranks. Then its merges happen in the order of their ranks. (A merge of lower rank than the
-one before it would use what that one made, so it would make a token that is not in order.)
+A token is *reachable* if merging its text as a word gives exactly this token. (For models with affixes, this is not used.) The two parts of its last
+merge are reachable too, because inside the token they are merged in the same way as alone.
+
+A reachable token is *in order* if it needs no merge. It is also in order if both parts of its last merge are in order, and their own last merges have
+lower ranks than this one. Then its merges happen in the order of their ranks. (A merge of a lower rank than the merge before it would have to use the
+result of that merge. The token that it makes would not be in order.)
 
 A pair of reachable tokens is *stable* if merging the text of both gives just these two tokens.
 """
@@ -62,8 +64,8 @@ def _is_merged_to_pair(
     links: NDArray[np.int32],
     heap: NDArray[np.int64],
 ) -> bool:
-    """Return whether a pair of reachable tokens is stable, by merging their text."""
-    # The number of bytes decides where the right part of a token is written. When `i` comes there, it is split too.
+    """Merge the text of a pair of reachable tokens, and return whether the pair is stable."""
+    # A token is written to the element of `symbols` with the number of its first byte. The right part of a token is split when `i` reaches it.
     symbols[0], symbols[token_rows[left, LENGTH]] = left, right
     end = token_rows[left, LENGTH] + token_rows[right, LENGTH]
     i = 0
@@ -82,10 +84,11 @@ def _is_merged_to_pair(
 
 @inner
 def stays_apart(left: int, right: int, limit: int, merges: NDArray[np.int64], token_rows: NDArray[np.int32]) -> bool:
-    """Return whether nothing joins two tokens that meet, before a merge of rank `limit` or later does. Both tokens must be in order.
+    """Return whether no merge of a rank below `limit` joins two tokens next to each other. Both tokens must be in order.
 
-    Undo the merges of the two tokens, the last merge first. After each step, two parts meet at the boundary. They would have been joined if they have
-    a merge that comes before the merge that was undone: one of lower rank, or one of the same rank more to the left.
+    The function undoes the merges of the two tokens, the last merge first. After each step, two parts meet at the boundary. If there is a merge of
+    these parts that comes before the merge that was undone, it would have joined them. A merge comes before another one if it has a lower rank, or if
+    it has the same rank and is more to the left.
     """
     while True:
         found = find_merge(merges, left, right)
@@ -96,7 +99,7 @@ def stays_apart(left: int, right: int, limit: int, merges: NDArray[np.int64], to
             limit = left_rank
             left = token_rows[left, RIGHT]
         elif right_rank != NO_RANK:
-            # A merge of the same rank on the right comes later.
+            # A merge of this rank at the boundary is more to the left, so it comes before the one that was undone.
             limit = right_rank + 1
             right = token_rows[right, LEFT]
         else:

@@ -36,7 +36,7 @@ class BpeVocabulary(NamedTuple):
         token_rows: int32, shape (size, 8), a row for each id. The columns of a reachable token are: `LEFT` and `RIGHT`, the ids of the two tokens of
             its last merge; `RANK`, the rank of that merge (`NO_RANK` if the token needs no merge); `PREFIX`, the id of the longest reachable token
             that is a proper prefix of it (-1: none); `LENGTH`, its number of bytes; and `IN_ORDER`, 1 if it is in order, else 0. The other columns
-            fill up half a cache line.
+            are not used. They make a row as long as half a cache line.
     """
 
     words: NDArray[np.uint64]
@@ -57,10 +57,10 @@ def build_bpe_vocabulary(
     ignore_merges: bool,
     has_affixes: bool,
 ) -> BpeVocabulary:
-    """Build the arrays for a vocabulary.
+    """Return the arrays for a vocabulary.
 
-    If it has affixes, no token counts as reachable, and `words` is empty unless `ignore_merges`. So each word is merged until it is in the cache.
-    Finding the reachable tokens would take longer than a million characters of text gain from it.
+    If the model has affixes, no token counts as reachable, and `words` is empty unless `ignore_merges` is set. So each word is merged until it is in
+    the cache. Finding the reachable tokens would take more time than it saves in a million characters of text.
 
     Args:
         texts: the tokens.
@@ -178,7 +178,7 @@ def _find_reachable(
             i = following
         if i < end or count == 0:
             continue
-        # The last merge: of the tokens `left` and `right`, with rank `rank`.
+        # The last merge joined the tokens `left` and `right` and had the rank `rank`.
         count, left, right, rank = merge_by_heap(symbols, count, merges, links, heap)
         if count == 1 and symbols[0] == ids[index]:
             row[LEFT], row[RIGHT], row[RANK], row[LENGTH], row[IN_ORDER] = left, right, rank, end - begin, 0
@@ -199,7 +199,7 @@ def _fill_prefixes(
             node_reachable_ids[descend(units, ROOT, data, offsets[index], offsets[index + 1])] = ids[index]
     for index in range(len(ids)):
         node, unit = ROOT, units[ROOT]
-        # Of all reachable proper prefixes, from the shortest to the longest, the last one counts.
+        # The proper prefixes come from the shortest to the longest, so the last reachable one counts.
         for at in range(offsets[index], offsets[index + 1] - 1):
             node, unit = step(units, node, unit, data[at])
             if node_reachable_ids[node] >= 0:
