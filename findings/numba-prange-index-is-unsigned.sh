@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # numba 0.68.1: with parallel=True, the index of a prange loop is an unsigned integer.
 #
-# The same function, compiled without and with parallel=True, gives other numbers:
+# The same function gives different numbers when it is compiled without and with parallel=True:
 # - `out[i] = -i` stores -1, -2, ... in a float64 array without parallel=True, and 1.8446744073709552e19 with it.
 # - `out[i] = max(i - 3, 0)` is the same with both, because a subtraction of a signed literal is signed again.
-# And a function that is called with the index is compiled a second time, for uint64.
+# Also, a function that is called with the index is compiled a second time, for uint64.
 #
-# Needs Python 3.11 or newer. This installs numba in a temporary folder, prints what it does, and fails if that changes.
+# This needs Python 3.11 or newer. It installs numba in a temporary folder, prints what it does, and fails if that changes.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # tokenizers 1.0.0rc3 gives other ids than 0.23.3 for the same tokenizer.json and the same text.
 #
-# A model that is used with the ids of another version looks up the wrong vectors. Five cases, each with the ids of both versions:
+# If a model is used with the ids of another version, it looks up the wrong vectors. There are five cases:
 # - BPE with an end_of_word_suffix (CLIP has one): a word of one character gets the token without the suffix in 1.0.0rc3.
 # - Replace with the regular expression ^ or $: it matches on each line in 0.23.3, and only once for each text in 1.0.0rc3.
-# - Strip before a Metaspace that prepends to the first word: if Strip removes a space, 0.23.3 prepends nothing and 1.0.0rc3 does.
+# - Strip before a Metaspace that prepends a character to the first word: if Strip removes a space, 0.23.3 prepends nothing, but 1.0.0rc3 does.
 # - Added tokens that are not in the model's vocabulary: 0.23.3 numbers them in the order of the file, 1.0.0rc3 in the order of the ids in the file.
 #   Neither uses the ids in the file.
 # - byte_fallback with tokens for only some of the bytes: 1.0.0rc3 refuses the file.

@@ -2,8 +2,8 @@
 # tokenizers 0.23.3: if a normaliser makes two added tokens the same text, each load of the file picks one of their ids at random.
 #
 # "Paris" and "PARIS" are two added tokens, and the normaliser is Lowercase. The tokenizer looks for both in the normalised text, where both are
-# "paris". Loading the same file again and again in one process gives sometimes the id of the one and sometimes the id of the other. So two
-# processes that embed the same text with the same files can get two different vectors.
+# "paris". If one process loads the same file again and again, it sometimes gets the id of the first token and sometimes the id of the second. So two
+# processes that embed the same text with the same files can get different vectors.
 # - 0.22.2 always gives the id of the token that is listed first.
 # - 0.23.1 refuses the file with a DuplicatePatternError.
 #

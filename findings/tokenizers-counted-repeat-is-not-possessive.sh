@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# tokenizers 0.23.3: in a regular expression, `{1,3}+` is not a possessive repeat. It repeats the repeat.
+# tokenizers 0.23.3: in a regular expression, `{1,3}+` is not a possessive repeat. The `+` repeats `{1,3}` once or more.
 #
-# The pattern of cl100k_base in tiktoken holds `\p{N}{1,3}+`: at most three digits, and nothing is given back. tiktoken, Python's `re` from 3.11 on,
-# PCRE and Java read it like this. tokenizers uses Oniguruma with Oniguruma's own syntax, where `?+`, `*+` and `++` are possessive, but a `+` after
-# `{1,3}` makes `(?:\p{N}{1,3})+`. So if the pattern is copied into a tokenizer.json, a number of any length is one pre-token, and its ids are others.
-# `\p{N}{1,3}`, as Llama 3's tokenizer.json has it, cuts numbers as tiktoken does.
+# The pattern of cl100k_base in tiktoken holds `\p{N}{1,3}+`: at most three digits, and the match never gives a digit back. tiktoken, Python's `re`
+# from 3.11 on, PCRE and Java read it like this. tokenizers uses Oniguruma with Oniguruma's own syntax. There `?+`, `*+` and `++` are possessive, but
+# `\p{N}{1,3}+` means `(?:\p{N}{1,3})+`. So if the pattern is copied into a tokenizer.json, a number of any length is one pre-token, and gets other
+# ids. The pattern `\p{N}{1,3}`, which is in Llama 3's tokenizer.json, cuts numbers as tiktoken does.
 #
-# Needs Python 3.11 or newer. This installs tokenizers and tiktoken in a temporary folder, prints what they do, and fails if that changes.
+# This needs Python 3.11 or newer. It installs tokenizers and tiktoken in a temporary folder, prints what they do, and fails if that changes.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

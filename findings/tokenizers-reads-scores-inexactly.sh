@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# tokenizers 0.23.3: one in seven Unigram scores with all its digits is read as a neighbouring float64.
+# tokenizers 0.23.3: of the Unigram scores that are written with all their digits, one in seven is read as a neighbouring float64.
 #
-# Python and Rust print a float64 with enough digits to read the same number again. The library reads them with serde_json without its feature
-# `float_roundtrip`: the digits as one integer, rounded, and then divided by a power of ten. The result can be one unit in the last place off. So a
-# vocabulary that is written as JSON and loaded has other scores than the one that was written, and a program that reads the file with an exact
-# parser adds up other numbers. A number that was changed once stays the same when it is saved and loaded again.
+# Python and Rust print a float64 with enough digits to read the same number again. The library reads the digits with serde_json without its feature
+# `float_roundtrip`: it reads them as one integer, rounds it, and divides it by a power of ten. The result can be one unit in the last place off. So
+# if a vocabulary is written as JSON and loaded, some scores change. A program that reads the file with an exact parser adds up other numbers than the
+# library does. A number that was changed once stays the same when it is saved and loaded again.
 #
 # This installs tokenizers in a temporary folder, prints what it does, and fails if that changes.
 set -euo pipefail
