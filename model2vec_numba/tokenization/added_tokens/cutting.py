@@ -96,7 +96,7 @@ class Cutter:
         """
         size = int(texts.offsets[-1] - texts.offsets[0])
         spans = np.empty(size + _PADDING + 8, np.uint8)
-        max_items = min(2 * size, size // 4) + len(texts) + 4 * BLOCK
+        max_items = size // 4 + len(texts) + 4 * BLOCK
         while True:
             items, offsets = np.empty(max_items, np.int32), np.empty(len(texts) + 1, np.int64)
             span_offsets, beginnings = np.empty(max_items + 1, np.int64), np.empty(max_items, np.uint8)

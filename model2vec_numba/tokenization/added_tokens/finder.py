@@ -63,11 +63,6 @@ class Finder(NamedTuple):
     flags: NDArray[np.uint8]
 
     @property
-    def any(self) -> bool:
-        """Whether there is at least one token."""
-        return len(self.ids) > 0
-
-    @property
     def tables(
         self,
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint64]]:

@@ -70,7 +70,6 @@ class Repeat(NamedTuple):
 
 Node: TypeAlias = Characters | Look | Run | Choice | Repeat
 
-_EMPTY = Run(())
 _SIGNS: dict[str, tuple[int, int | None]] = {"?": (0, 1), "*": (0, None), "+": (1, None)}
 _MAX_REPEAT = 1000
 # Escapes for one character: a class, a property, a control character, a code point as a number, or a character that is not a letter, digit or space.
