@@ -223,12 +223,12 @@ def test_two_tokens_with_the_same_id() -> None:
 
 
 def test_content_that_is_listed_twice() -> None:
-    """The last one counts."""
+    """In `tokenizers` 0.20 both count, in 0.23 the last one. So the library decides."""
     flags = {"single_word": False, "lstrip": False, "rstrip": False, "special": False}
     for order in (1, -1):
         tokens = [{"content": "New York", **flags, "normalized": normalized} for normalized in (False, True)][::order]
         config = with_tokens(bert_config(), tokens)
-        check(config, ["in New York", "in new york", "New  York"])
+        assert check(config, ["in New York", "in new york", "New  York"]) == "tokenizers"
 
 
 def test_real_tokenizers(shared: Path) -> None:

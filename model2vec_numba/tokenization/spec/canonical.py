@@ -28,7 +28,7 @@ class CanonicalTokenizer(NamedTuple):
 
     Attributes:
         config: the `tokenizer.json` in canonical spelling. The vocabulary, the merges and the added tokens are those of the file. If the file lists
-            an added token twice, it is here once, with the properties that are listed last.
+            an added token twice, it is here once.
         added_ids: the id of each added token that is not a token of the model. ``None`` if the library may give other ids.
     """
 
@@ -39,7 +39,8 @@ class CanonicalTokenizer(NamedTuple):
 def read_canonically(config: dict[str, Any], text: str, vocabulary: dict[str, int]) -> CanonicalTokenizer | None:
     """Return a tokenizer as the library reads it. BPE's merges are not checked.
 
-    The result is ``None`` if the library refuses the file, or if two added tokens have the same id.
+    The result is ``None`` if the library refuses the file, if two added tokens have the same id, or if a token is listed twice with different
+    properties: `tokenizers` 0.20 finds both, and 0.23 the last one.
 
     Args:
         config: the parsed file.
@@ -63,7 +64,10 @@ def read_canonically(config: dict[str, Any], text: str, vocabulary: dict[str, in
     numbers = {token: i for i, token in enumerate(tokens)}
     follows_rule = library.get_vocab(with_added_tokens=True) == numbers | _ids_outside(probed, numbers, len(tokens))
     outside = _ids_outside(added, vocabulary, len(model["vocab"]))
-    unique = {token["content"]: token for token in added if token["content"]}
+    listed = [token for token in added if token["content"]]
+    unique = {token["content"]: token for token in listed}
+    if len(unique) < len(listed) and any({**unique[token["content"]], "id": token["id"]} != token for token in listed):
+        return None
     ids = [outside[content] if content in outside else vocabulary[content] for content in unique]
     if len(set(ids)) < len(ids):
         return None

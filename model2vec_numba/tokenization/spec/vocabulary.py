@@ -24,10 +24,11 @@ def read_vocabulary(model: dict[str, Any]) -> tuple[dict[str, int], NDArray[np.i
     if not isinstance(vocabulary, dict) or set(map(type, vocabulary.values())) != {int}:
         return empty
     try:
-        ids = np.fromiter(vocabulary.values(), np.int32, len(vocabulary))
+        # NumPy 1.24 would wrap large numbers if they were written as int32.
+        ids = np.fromiter(vocabulary.values(), np.int64, len(vocabulary))
     except OverflowError:
         return empty
-    return (vocabulary, ids) if ids.min() >= 0 else empty
+    return (vocabulary, ids.astype(np.int32)) if ids.min() >= 0 and ids.max() <= np.iinfo(np.int32).max else empty
 
 
 def read_token_ids(model: dict[str, Any]) -> tuple[list[str], NDArray[np.int32]] | None:
