@@ -116,7 +116,7 @@ def test_random_patterns(seed: int) -> None:
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("seed", range(3, 23))
+@pytest.mark.parametrize("seed", range(3, 13))
 def test_more_random_patterns(seed: int) -> None:
     accepted, compiled = _check(seed, 1000)
     assert compiled > 0.5 * accepted > 300
