@@ -165,7 +165,7 @@ def test_random_tokenizers(name: str, normalizer: str | None) -> None:
 @pytest.mark.parametrize("normalizer", [None, *NORMALIZERS])
 @pytest.mark.parametrize("name", MODELS)
 def test_many_random_tokenizers(name: str, normalizer: str | None) -> None:
-    for seed in range(1, 4):
+    for seed in (1, 2):
         compare(name, normalizer, seed, 200)
 
 
