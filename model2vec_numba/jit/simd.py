@@ -29,6 +29,8 @@ __all__ = [
     "copy_bytes",
     "count_ones",
     "graphic_length",
+    "leading_zeros",
+    "length_before",
     "letters_length",
     "load_padded_word",
     "load_word",
@@ -38,6 +40,8 @@ __all__ = [
     "prefetch",
     "prefetch_bytes",
     "small_letters_length",
+    "smallest_of_32",
+    "store_pair",
     "store_word",
     "trailing_zeros",
     "word_mask",
@@ -84,6 +88,22 @@ def store_word(_typing_context: Any, array: Any, index: Any, word: Any) -> Any:
 
 
 @intrinsic
+def store_pair(_typing_context: Any, array: Any, index: Any, pair: Any) -> Any:
+    """Write the two halves of a uint64 to ``array[index]`` and ``array[index + 1]``, int32: the lower half first. Both elements must exist."""
+    if not (isinstance(array, types.Array) and array.dtype == types.int32):
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = cgutils.create_struct_proxy(signature.args[0])(context, builder, arguments[0]).data
+        pointer = builder.bitcast(builder.gep(data, [arguments[1]]), _I64.as_pointer())
+        halves = builder.or_(builder.shl(arguments[2], _I64(32)), builder.lshr(arguments[2], _I64(32)))
+        builder.store(arguments[2] if np.little_endian else halves, pointer, align=4)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, types.uint64), generate
+
+
+@intrinsic
 def prefetch(_typing_context: Any, array: Any, index: Any) -> Any:
     """Ask the processor to load an element of an array into its caches. `index` counts the elements in the order of memory."""
     if not (isinstance(array, types.Array) and array.layout == "C"):
@@ -97,10 +117,14 @@ def prefetch(_typing_context: Any, array: Any, index: Any) -> Any:
 
 
 def prefetch_bytes(builder: Any, start: Any, size: int) -> None:
-    """Build the instructions that ask the processor to load the `size` bytes from a pointer on into all its caches, for reading."""
+    """Build the instructions that ask the processor to load the `size` bytes from a pointer on into all its caches, for reading.
+
+    The last byte may be in one more cache line, if the first is not at the beginning of a line. Without this line, summing int8 rows of a mapped
+    file of 128 MB took 1.5 times as long.
+    """
     kind = ir.FunctionType(ir.VoidType(), [_I8.as_pointer(), _I32, _I32, _I32])
     function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-    for offset in range(0, size, CACHE_LINE):
+    for offset in sorted({*range(0, size, CACHE_LINE), size - 1}):
         builder.call(function, [builder.gep(start, [_I64(offset)]), _I32(0), _I32(3), _I32(1)])
 
 
@@ -194,6 +218,31 @@ def count_ones(_typing_context: Any, word: Any) -> Any:
         return builder.ctpop(arguments[0])
 
     return types.int64(types.uint64), generate
+
+
+@intrinsic
+def smallest_of_32(_typing_context: Any, array: Any, index: Any) -> Any:
+    """Return the smallest of ``array[index:index + 32]``, which are uint32. All elements must exist."""
+    if not (isinstance(array, types.Array) and array.dtype == types.uint32):
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        vector = ir.VectorType(_I32, 32)
+        elements = builder.load(_element_pointer(context, builder, signature.args[0], *arguments, pointee=vector), align=4)
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_I32, [vector]), "llvm.vector.reduce.umin.v32i32")
+        return builder.call(function, [elements])
+
+    return types.uint32(array, types.uint64), generate
+
+
+@intrinsic
+def leading_zeros(_typing_context: Any, word: Any) -> Any:
+    """Return the number of zero bits above the highest bit that is set in a uint64; 64 if no bit is set."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.uint64(types.uint64), generate
 
 
 @intrinsic
