@@ -6,7 +6,8 @@ waits for memory: waiting was a quarter of Unigram's time for Japanese.
 
 A small row is four uint64: two for the bytes of the text, padded with NULs; the header; and the first three ids. A large row is eight uint64: four
 for the bytes, the header, and three for the ids. The header holds the length of the text (0 in an empty row), the number of ids, the flags that the
-model (BPE or Unigram) gave the text, and in a small row also the last two ids. A text can be in any of a few rows that follow each other. So two
+model (BPE or Unigram) gave the text, and in a small row also the last two ids. If a text of at most 16 bytes has more than five ids, its small row
+has none, and says that they are in a large row. A text can be in any of a few rows that follow each other. So two
 texts with the same hash do not displace each other when they alternate.
 """
 
@@ -26,6 +27,7 @@ __all__ = [
     "NO_FLAGS",
     "PREFETCHED_COLUMNS",
     "PREFETCHED_HASH",
+    "PREFETCHED_LENGTH",
     "copy_cached",
     "copy_ids",
     "copy_ids_exactly",
@@ -57,6 +59,8 @@ _MAX_TRIES = 8
 # The header: bits 0 to 7 are the length of the text, bits 8 to 15 the number of ids, and bits 16 to 21 the model's flags. In a small row, bits 22 to
 # 63 are two ids of 21 bits each.
 _COUNT_SHIFT = 8
+# In place of the number of ids in a small row: the ids are in a large row, because there are too many.
+_IN_LARGE_ROW = 255
 _FLAGS_SHIFT = 16
 _IDS_SHIFT = 22
 _BYTE_MASK = np.uint64(0xFF)
@@ -66,7 +70,7 @@ _ID_BITS = 21
 
 # The columns of an array of prefetched texts: the key (4 columns), its hash, and the length. See `prefetch_segments`.
 PREFETCHED_COLUMNS = 6
-PREFETCHED_HASH, _PREFETCHED_LENGTH = 4, 5
+PREFETCHED_HASH, PREFETCHED_LENGTH = 4, 5
 # The flags of a text that has none set, and the mask that ignores all flags. `_MERGED` in BPE and `_INDEPENDENT` in Unigram are flags.
 NO_FLAGS = np.uint64(0)
 
@@ -137,7 +141,7 @@ def prefetch_pre_tokens(
 def set_length_tag(prefetched: NDArray[np.uint64], index: int, length: int, length_tag: int) -> None:
     """Give the text of row `index` of `prefetched`, which has `length` bytes, another length tag; see `prefetch_segments`."""
     if length <= MAX_CACHED_BYTES:
-        prefetched[index, _PREFETCHED_LENGTH] = np.uint64(length + length_tag)
+        prefetched[index, PREFETCHED_LENGTH] = np.uint64(length + length_tag)
 
 
 @inner_always
@@ -152,7 +156,7 @@ def _prefetch_text(
     row = np.uint64(index)
     prefetched[row, 0], prefetched[row, 1], prefetched[row, 2], prefetched[row, 3] = key
     prefetched[row, PREFETCHED_HASH] = hash_value
-    prefetched[row, _PREFETCHED_LENGTH] = np.uint64(length + length_tag) if length <= MAX_CACHED_BYTES else np.uint64(0)
+    prefetched[row, PREFETCHED_LENGTH] = np.uint64(length + length_tag) if length <= MAX_CACHED_BYTES else np.uint64(0)
 
 
 @inner
@@ -177,7 +181,7 @@ def copy_cached(
     text = np.uint64(first)
     while text < np.uint64(last):
         key = (prefetched[text, 0], prefetched[text, 1], prefetched[text, 2], prefetched[text, 3])
-        length = np.int64(prefetched[text, _PREFETCHED_LENGTH])
+        length = np.int64(prefetched[text, PREFETCHED_LENGTH])
         row = find_row(cache, prefetched[text, PREFETCHED_HASH], key, length) if length != 0 else -1
         if row < 0 or row_flags(cache, row) & flag_mask != flags:
             break
@@ -224,20 +228,29 @@ def find_row(cache: NDArray[np.uint64], hash_value: np.uint64, key: tuple[np.uin
     `hash_value`: the `hash_key` of `key`. `length`: the length of the text, plus a tag if another text with the same bytes must not be found.
     """
     if _fits_small(key):
-        for step in range(_MAX_TRIES):
-            row = _small_row(cache, hash_value + np.uint64(step))
-            header = cache[row + np.uint64(_SMALL_HEADER)]
-            # The differences are combined, so that there is one branch instead of three.
-            different = (cache[row] ^ key[0]) | (cache[row + np.uint64(1)] ^ key[1])
-            if different | ((header & _BYTE_MASK) ^ np.uint64(length)) == np.uint64(0):
-                return np.int64(row)
-            if header == np.uint64(0):
-                break
+        small = _find_small_row(cache, hash_value, key, length)
+        if small < 0 or cache[np.uint64(small) + np.uint64(_SMALL_HEADER)] >> np.uint64(_COUNT_SHIFT) & _BYTE_MASK != np.uint64(_IN_LARGE_ROW):
+            return small
     for step in range(_MAX_TRIES):
         row = _large_row(cache, hash_value + np.uint64(step))
         header = cache[row + np.uint64(_LARGE_HEADER)]
         different = (cache[row] ^ key[0]) | (cache[row + np.uint64(1)] ^ key[1])
         different |= (cache[row + np.uint64(2)] ^ key[2]) | (cache[row + np.uint64(3)] ^ key[3])
+        if different | ((header & _BYTE_MASK) ^ np.uint64(length)) == np.uint64(0):
+            return np.int64(row)
+        if header == np.uint64(0):
+            break
+    return -1
+
+
+@inner_always
+def _find_small_row(cache: NDArray[np.uint64], hash_value: np.uint64, key: tuple[np.uint64, np.uint64, np.uint64, np.uint64], length: int) -> int:
+    """Return where the small row of a text begins; -1 if there is none. See `find_row`."""
+    for step in range(_MAX_TRIES):
+        row = _small_row(cache, hash_value + np.uint64(step))
+        header = cache[row + np.uint64(_SMALL_HEADER)]
+        # The differences are combined, so that there is one branch instead of three.
+        different = (cache[row] ^ key[0]) | (cache[row + np.uint64(1)] ^ key[1])
         if different | ((header & _BYTE_MASK) ^ np.uint64(length)) == np.uint64(0):
             return np.int64(row)
         if header == np.uint64(0):
@@ -325,6 +338,11 @@ def insert(
         if ids[k] > LARGEST_CACHED_ID:
             return
     small = _fits_small(key) and count <= _SMALL_IDS
+    if _fits_small(key) and not small and _find_small_row(cache, hash_value, key, length) < 0:
+        # A text that is not in the cache is then found missing in the small rows alone, which are prefetched.
+        stub = _row_for_insert(cache, hash_value, True, np.uint64(_SMALL_HEADER))
+        cache[stub], cache[stub + np.uint64(1)] = key[0], key[1]
+        cache[stub + np.uint64(_SMALL_HEADER)] = np.uint64(_IN_LARGE_ROW) << np.uint64(_COUNT_SHIFT) | np.uint64(length)
     header_at = np.uint64(_SMALL_HEADER if small else _LARGE_HEADER)
     row = _row_for_insert(cache, hash_value, small, header_at)
     header = flags << np.uint64(_FLAGS_SHIFT) | np.uint64(count) << np.uint64(_COUNT_SHIFT) | np.uint64(length)

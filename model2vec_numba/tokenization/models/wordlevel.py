@@ -11,7 +11,8 @@ from model2vec_numba.jit.simd import load_padded_word
 from model2vec_numba.text.strings import flatten
 from model2vec_numba.tokenization.byte_alphabet import spelled_out
 from model2vec_numba.tokenization.components import has_form
-from model2vec_numba.tokenization.lookup.word_pieces import ABSENT, INITIAL, WordPieceVocabulary, build_vocabulary, find_child, find_word
+from model2vec_numba.tokenization.lookup.double_array import ID_MASK, ID_SHIFT, LARGEST_TRIE_ID, ROOT, TERMINAL, descend
+from model2vec_numba.tokenization.lookup.word_pieces import ABSENT, WordPieceVocabulary, build_vocabulary, find_word
 from model2vec_numba.tokenization.models.running import run_kernel
 from model2vec_numba.tokenization.spec.spec import TokenizerSpec
 from model2vec_numba.tokenization.spec.vocabulary import read_token_ids
@@ -47,8 +48,9 @@ def make_wordlevel(spec: TokenizerSpec) -> WordLevel | None:
     # The tables cannot tell a NUL from padding. Without an unknown token the library raises errors for some texts.
     if vocabulary is None or not has_form(model, _MEMBERS) or model["unk_token"] not in model["vocab"] or "\0" in "".join(vocabulary[0]):
         return None
-    # Tokens with this prefix would continue a word, and no token begins with a NUL.
-    return WordLevel(build_vocabulary(flatten(vocabulary[0]), vocabulary[1], b"\0", False), model["vocab"][model["unk_token"]])
+    if vocabulary[1].max() > LARGEST_TRIE_ID:
+        return None
+    return WordLevel(build_vocabulary(flatten(vocabulary[0]), vocabulary[1], b""), model["vocab"][model["unk_token"]])
 
 
 @compiled()
@@ -59,7 +61,7 @@ def _tokenize_pre_tokens(
     offsets: NDArray[np.int64],
     status: NDArray[np.uint8],
     words: NDArray[np.uint64],
-    trie: NDArray[np.int64],
+    trie: NDArray[np.uint64],
     unknown_id: int,
     max_tokens: int,
     ids: NDArray[np.int32],
@@ -82,15 +84,11 @@ def _tokenize_pre_tokens(
 
 
 @inner
-def _find(data: NDArray[np.uint8], begin: int, end: int, words: NDArray[np.uint64], trie: NDArray[np.int64]) -> int:
+def _find(data: NDArray[np.uint8], begin: int, end: int, words: NDArray[np.uint64], trie: NDArray[np.uint64]) -> int:
     """Return the id of the token ``data[begin:end]``, or `ABSENT`."""
     if data[end - 1] == 0:
         return ABSENT
     if end - begin <= 16:
         return np.int64(find_word(words, load_padded_word(data, begin, end - begin), load_padded_word(data, begin + 8, end - begin - 8)))
-    edge = np.int64(INITIAL) << 32
-    for i in range(begin, end):
-        edge = find_child(trie, edge >> 32, np.int64(data[i]))
-        if edge == 0:
-            return ABSENT
-    return (edge & 0xFFFFFFFF) - 1
+    unit = trie[descend(trie, ROOT, data, begin, end)]
+    return np.int64(unit >> ID_SHIFT & ID_MASK) if unit & TERMINAL != 0 else ABSENT

@@ -11,6 +11,7 @@ from model2vec_numba.jit.simd import load_padded_word
 from model2vec_numba.text.strings import flatten
 from model2vec_numba.tokenization.byte_alphabet import spelled_out
 from model2vec_numba.tokenization.components import has_form
+from model2vec_numba.tokenization.lookup.double_array import LARGEST_TRIE_ID
 from model2vec_numba.tokenization.lookup.word_pieces import ABSENT, WordPieceVocabulary, build_vocabulary, find_word, split_word
 from model2vec_numba.tokenization.models.running import UNBOUNDED, run_kernel
 from model2vec_numba.tokenization.spec.spec import TokenizerSpec
@@ -49,7 +50,9 @@ def make_wordpiece(spec: TokenizerSpec) -> WordPiece | None:
     # The tables cannot tell a NUL from padding. Without an unknown token the library raises errors for some texts.
     if model["unk_token"] not in model["vocab"] or "\0" in "".join(vocabulary[0]) or model["max_input_chars_per_word"] < 0:
         return None
-    arrays = build_vocabulary(flatten(vocabulary[0]), vocabulary[1], model["continuing_subword_prefix"].encode("utf-8"), True)
+    if vocabulary[1].max() > LARGEST_TRIE_ID:
+        return None
+    arrays = build_vocabulary(flatten(vocabulary[0]), vocabulary[1], model["continuing_subword_prefix"].encode("utf-8"))
     return WordPiece(arrays, model["vocab"][model["unk_token"]], min(model["max_input_chars_per_word"], UNBOUNDED))
 
 
@@ -61,7 +64,7 @@ def _tokenize_pre_tokens(
     offsets: NDArray[np.int64],
     status: NDArray[np.uint8],
     words: NDArray[np.uint64],
-    trie: NDArray[np.int64],
+    trie: NDArray[np.uint64],
     unknown_id: int,
     max_word_chars: int,
     max_tokens: int,

@@ -12,7 +12,17 @@ from numpy.typing import NDArray
 
 from model2vec_numba.batches import TextBatch, read_only
 from model2vec_numba.text.strings import flatten
-from model2vec_numba.tokenization.lookup.double_array import ROOT, TERMINAL, DoubleArray, build_double_array, descend
+from model2vec_numba.tokenization.lookup.double_array import (
+    ID_MASK,
+    ID_SHIFT,
+    ROOT,
+    TERMINAL,
+    DoubleArray,
+    build_double_array,
+    build_units,
+    descend,
+    unit_of,
+)
 
 
 @njit
@@ -49,6 +59,18 @@ def test_many_tokens() -> None:
     draw = random.Random(3)
     tokens = list(dict.fromkeys("".join(draw.choices("abc\u00e9\u4e00\U0001f600", k=draw.randint(1, 9))) for _ in range(3000)))
     check_tokens([*tokens, "x" * 300, "x" * 299, tokens[5]])
+
+
+@given(st.lists(st.text("ab\u00e9\0", max_size=4), max_size=20), st.text("ab\u00e9\0", max_size=5))
+@example([], "")
+@example(["a"], "\0")
+def test_unit_of(tokens: list[str], text: str) -> None:
+    """A unit has the id that was given for a token. The search goes on from the unit of a prefix."""
+    ids = np.arange(len(tokens), dtype=np.int32) * 1000 + 7
+    units = build_units(flatten(tokens), ids)
+    expected = {token: int(i) for token, i in zip(tokens, ids, strict=True) if token}
+    unit = unit_of(units, text.encode())
+    assert (int(unit >> ID_SHIFT & ID_MASK) if unit & TERMINAL else None) == expected.get(text)
 
 
 def test_every_byte() -> None:

@@ -170,6 +170,13 @@ def test_many_pipelines(names: list[str], pre_tokenizer: str, seed: int, texts: 
     check_pipeline(names, pre_tokenizer, seed, texts)
 
 
+@pytest.mark.parametrize("score", [1e200, 1.1e200])
+def test_largest_scores(score: float) -> None:
+    """Sums of larger scores might overflow, so the library adds them."""
+    model = unigram_model([("<unk>", 0.0), ("a", -score), ("ab", score), ("b", -score / 3)])
+    assert check(config_of(model), ["ab" * 300, "abbab", "x", "axb"]) == ("unigram" if score == 1e200 else "tokenizers")
+
+
 def test_model() -> None:
     """A model with this tokenizer has the tokens of its vocabulary."""
     config = config_of(small_model("unigram"), WORDS)

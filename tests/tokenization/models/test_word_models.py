@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from model2vec_numba.tokenization.bert import tables as bert_tables
+from model2vec_numba.tokenization.models import wordlevel, wordpiece
 from tokenization.cases import Comparison, check
-from tokenization.configs import Config, config_of, word_level_model, word_piece_model
+from tokenization.configs import BERT_PRE_TOKENIZER, Config, bert_normalizer, config_of, word_level_model, word_piece_model
 
 # Words of many lengths, and words that begin like them.
 WORDS = ["x" * length for length in range(1, 40)] + ["\u0436" * length for length in range(1, 20)] + ["abcdefghijklmnopq", "abcdefghijklmnopr"]
@@ -44,3 +46,14 @@ TO_THE_LIBRARY: dict[str, Config] = {
 @pytest.mark.parametrize("name", TO_THE_LIBRARY)
 def test_files_for_the_library(name: str) -> None:
     assert check(TO_THE_LIBRARY[name], ["", "a", "the cat", "a\0b", "\u4e00"]) == "tokenizers"
+
+
+@pytest.mark.parametrize("model", [word_level_model("a", "ab"), word_piece_model("a", "##b")], ids=["WordLevel", "WordPiece"])
+@pytest.mark.parametrize("bert", [False, True])
+def test_larger_ids_than_the_trie_holds(model: Config, bert: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = config_of(model, BERT_PRE_TOKENIZER, bert_normalizer()) if bert else config_of(model)
+    largest = max(model["vocab"].values())
+    for limit, compiled in ((largest, True), (largest - 1, False)):
+        for module in (bert_tables, wordlevel, wordpiece):
+            monkeypatch.setattr(module, "LARGEST_TRIE_ID", limit)
+        assert (check(config, ["a", "ab", "abab", "x"]) != "tokenizers") is compiled

@@ -10,9 +10,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from model2vec_numba.jit.decorators import compiled, inner
+from model2vec_numba.jit.decorators import compiled, inner, inner_always
+from model2vec_numba.jit.simd import load_word, store_word
 from model2vec_numba.tokenization.lookup.boundaries import cut_into_segments
-from model2vec_numba.tokenization.lookup.double_array import ROOT, TERMINAL, step
+from model2vec_numba.tokenization.lookup.double_array import BASE_SHIFT, BYTE_MASK, ID_MASK, ID_SHIFT, ROOT, TERMINAL, descend
 from model2vec_numba.tokenization.lookup.piece_cache import (
     MAX_CACHED_BYTES,
     NO_FLAGS,
@@ -29,12 +30,15 @@ from model2vec_numba.tokenization.lookup.piece_cache import (
 )
 from model2vec_numba.tokenization.stages import DONE, FALLBACK
 
-__all__ = ["MAX_SUM", "NO_ID", "tokenize_pre_tokens"]
+__all__ = ["MAX_SCORE", "MAX_SUM", "NO_ID", "tokenize_pre_tokens"]
 
 NO_ID = -1
 
-# In place of a token's node: the path has an unknown character here.
-_UNKNOWN_NODE = 0
+# The longest pre-token whose links have enough bits; see `_find_best_path`.
+_MAX_PATH_BYTES = (1 << 29) - 1
+# The bits of a unit that say which token ends at a node.
+_TOKEN_MASK = ID_MASK << ID_SHIFT | TERMINAL
+_SENTINEL = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 # The best path of a segment does not depend on the sum of scores before it, if all sums that were compared differ by more than this for each byte of
 # the segment. Each addition has a rounding error of at most 2 ** -53 of the sum. Both sums have such errors, here and with the scores before the
@@ -42,6 +46,8 @@ _UNKNOWN_NODE = 0
 _MIN_MARGIN = 5e-8
 # The margin is enough if no sum is larger than this.
 MAX_SUM = 1e8
+# No sum overflows if no score is larger than this.
+MAX_SCORE = 1e200
 # The flag in the cache of a segment whose ids do not depend on the text around it.
 _INDEPENDENT = np.uint64(1)
 # The number of pre-tokens whose cache rows are prefetched at a time.
@@ -56,7 +62,6 @@ def tokenize_pre_tokens(
     offsets: NDArray[np.int64],
     status: NDArray[np.uint8],
     units: NDArray[np.uint64],
-    node_ids: NDArray[np.int32],
     scores: NDArray[np.float64],
     character_pairs: NDArray[np.uint64],
     byte_pairs: NDArray[np.uint64],
@@ -74,8 +79,8 @@ def tokenize_pre_tokens(
     Args:
         data, begins, ends, offsets, status: the pre-tokens; see `PreTokenBatch`. The data must have `MAX_CACHED_BYTES` more bytes after the last one.
             `FALLBACK` is written to the status of texts that the library must tokenise.
-        units, node_ids: see `DoubleArray`.
-        scores: float64, shape (nodes,): the score of the token that ends at a node.
+        units: see `DoubleArray`.
+        scores: float64, shape (tokens,): the score of each token.
         character_pairs, byte_pairs: see `AdjacentCharacters`. Every path has a token end between two characters that are not adjacent in any token.
         max_bytes: a pre-token of more bytes must not be cut into segments.
         unknown_score: the score of an unknown character.
@@ -91,8 +96,8 @@ def tokenize_pre_tokens(
     for pre_token in range(len(begins)):
         longest = max(longest, ends[pre_token] - begins[pre_token])
     best = np.empty(longest + 1, np.float64)
-    best_begin = np.empty(longest + 1, np.int64)
-    best_node = np.empty(longest + 1, np.int64)
+    links = np.empty(longest + 1, np.uint64)
+    path_text = np.empty(longest + 16, np.uint8)
     segment_ends = np.empty(longest + 1, np.int64)
     prefetched_segments = np.empty((longest + 1, PREFETCHED_COLUMNS), np.uint64)
     prefetched_pre_tokens = np.empty((_AHEAD, PREFETCHED_COLUMNS), np.uint64)
@@ -111,6 +116,10 @@ def tokenize_pre_tokens(
                 continue
             begin, end = begins[pre_token], ends[pre_token]
             pre_token_at = at
+            if end - begin > _MAX_PATH_BYTES:
+                status[text] = FALLBACK
+                at = text_at
+                break
             # A long pre-token is tokenised segment by segment. If that may give other ids, it is tokenised again as a whole.
             segments = 1
             segment_ends[0] = end
@@ -138,8 +147,9 @@ def tokenize_pre_tokens(
                     at = copy_ids(cache, row, ids, at)
                 else:
                     segment_at = at
+                    _copy_text(data, i, length, path_text)
                     at, margin, context_dependent = _find_best_path(
-                        data, i, j, units, node_ids, scores, unknown_score, unknown_id, byte_ids, best, best_begin, best_node, ids, at
+                        path_text, length, units, scores, unknown_score, unknown_id, byte_ids, best, links, ids, at
                     )
                     if at < 0:
                         status[text] = FALLBACK
@@ -164,126 +174,139 @@ def tokenize_pre_tokens(
 
 @inner
 def _find_best_path(
-    data: NDArray[np.uint8],
-    begin: int,
-    end: int,
+    text: NDArray[np.uint8],
+    length: int,
     units: NDArray[np.uint64],
-    node_ids: NDArray[np.int32],
     scores: NDArray[np.float64],
     unknown_score: float,
     unknown_id: int,
     byte_ids: NDArray[np.int32],
     best: NDArray[np.float64],
-    best_begin: NDArray[np.int64],
-    best_node: NDArray[np.int64],
+    links: NDArray[np.uint64],
     ids: NDArray[np.int32],
     at: int,
 ) -> tuple[int, float, bool]:
-    """Write the ids of the best path of ``data[begin:end]`` to ``ids[at:]``, without the unknown id.
+    """Write the ids of the best path of ``text[:length]`` to ``ids[at:]``, without the unknown id. `length`: at most `_MAX_PATH_BYTES`.
 
     The sum of a path is computed from left to right. If sums are equal, the path that was found first wins: for each end of a token, earlier begins
     are tried first.
 
     Args:
-        best, best_begin, best_node: scratch, one more element than there are bytes: for each position the best sum of a path that ends there, and the
-            begin and the node of its last token.
+        text: the bytes, and after them a byte 0xFF, which no token holds.
+        best, links: scratch, one more element than there are bytes: for each position the best sum of a path that ends there, and its last token:
+            ``begin << 35``, with the id and `TERMINAL` as in a unit, or without them for an unknown character.
 
     Returns:
         Where the ids end, or -1 if the library must tokenise the text; the smallest difference between two sums that were compared; and whether
         the ids of unknown characters would change with more unknown characters next to them.
     """
     # Indices are unsigned, because numba then omits the check for negative indices. The check was a tenth of the time.
-    first_byte, length, one = np.uint64(begin), np.uint64(end - begin), np.uint64(1)
-    for k in range(1, end - begin + 1):
-        best_begin[k] = -1
+    end, one = np.uint64(length), np.uint64(1)
     best[0] = 0.0
+    for k in range(1, length + 1):
+        best[k] = -np.inf
     margin = np.inf
     needs_library = False
     root = units[ROOT]
     i = np.uint64(0)
-    while i < length:
-        here = best[i]
-        lead = data[first_byte + i]
-        size = one + np.uint64(lead >= 0xC0) + np.uint64(lead >= 0xE0) + np.uint64(lead >= 0xF0)
-        single = False
-        node, unit = ROOT, root
+    while i < end:
+        here, begin = best[i], i << BASE_SHIFT
+        lead = text[i]
+        after = i + one + np.uint64(lead >= 0xC0) + np.uint64(lead >= 0xE0) + np.uint64(lead >= 0xF0)
+        # No token ends inside the first character. The byte 0xFF ends each of these loops.
+        unit = root
         j = i
-        while j < length:
-            node, unit = step(units, node, unit, data[first_byte + j])
-            if node == ROOT:
+        while j < after:
+            byte = np.uint64(text[j])
+            unit = units[(unit >> BASE_SHIFT) + byte]
+            if unit & BYTE_MASK != byte:
+                unit = np.uint64(0)
                 break
             j += one
+        single = unit & TERMINAL != 0
+        while unit != 0:
             if unit & TERMINAL:
-                score = scores[node] + here
-                if best_begin[j] < 0:
-                    best[j], best_begin[j], best_node[j] = score, np.int64(i), np.int64(node)
-                else:
-                    margin = min(margin, abs(score - best[j]))
-                    if score > best[j]:
-                        best[j], best_begin[j], best_node[j] = score, np.int64(i), np.int64(node)
-                single |= j - i == size
-        if not single:
-            j = i + size
-            score = unknown_score + here
-            if best_begin[j] >= 0:
+                score = scores[unit >> ID_SHIFT & ID_MASK] + here
+                # Without branches, because the processor could not predict them.
                 margin = min(margin, abs(score - best[j]))
-            if best_begin[j] < 0 or score > best[j]:
+                is_better = score > best[j]
+                best[j] = score if is_better else best[j]
+                links[j] = begin | unit & _TOKEN_MASK if is_better else links[j]
+            byte = np.uint64(text[j])
+            unit = units[(unit >> BASE_SHIFT) + byte]
+            if unit & BYTE_MASK != byte:
+                break
+            j += one
+        if not single:
+            score = unknown_score + here
+            margin = min(margin, abs(score - best[after]))
+            if score > best[after]:
                 needs_library |= unknown_id == NO_ID
-                best[j], best_begin[j], best_node[j] = score, np.int64(i), _UNKNOWN_NODE
-        i += size
+                best[after], links[after] = score, begin
+        i = after
     if needs_library:
         return -1, margin, False
-    at, context_dependent = _write_path(data, begin, end, units, node_ids, unknown_id, byte_ids, best_begin, best_node, ids, at)
-    return at, margin, context_dependent
+    # The links lead from the last token to the first. So the ids are written from `at + length` downwards, and then moved.
+    first = last = np.uint64(at) + end
+    unknown = False
+    i = end
+    while i > 0:
+        link = links[i]
+        token = link >> ID_SHIFT & ID_MASK
+        first -= one
+        ids[first] = np.int32(token)
+        unknown |= (link & TERMINAL == 0) | (np.int64(token) == unknown_id)
+        i = link >> BASE_SHIFT
+    if unknown:
+        at, context_dependent = _write_path(text, length, units, unknown_id, byte_ids, links, ids, at)
+        return at, margin, context_dependent
+    moved = np.uint64(at)
+    while first < last:
+        ids[moved] = ids[first]
+        moved += one
+        first += one
+    return np.int64(moved), margin, False
 
 
 @inner
 def _write_path(
-    data: NDArray[np.uint8],
-    begin: int,
-    end: int,
+    text: NDArray[np.uint8],
+    length: int,
     units: NDArray[np.uint64],
-    node_ids: NDArray[np.int32],
     unknown_id: int,
     byte_ids: NDArray[np.int32],
-    best_begin: NDArray[np.int64],
-    best_node: NDArray[np.int64],
+    links: NDArray[np.uint64],
     ids: NDArray[np.int32],
     at: int,
 ) -> tuple[int, bool]:
-    """Write the ids of the best path of ``data[begin:end]`` to ``ids[at:]``.
+    """Write the ids of the best path of ``text[:length]``, which has unknown characters, to ``ids[at:]``.
 
-    The token that ends at ``begin + j`` begins at ``begin + best_begin[j]``, and its node is ``best_node[j]``. `best_begin` is overwritten.
+    `links`: see `_find_best_path`. They are overwritten.
 
     Returns:
         Where the ids end, and whether the ids of unknown characters would change with more unknown characters next to them.
     """
-    length = end - begin
-    # `best_begin` leads from the end of the path to its beginning. Reverse it, so that the path can be read forwards.
-    i = length
-    following = length
+    # The links lead from the end of the path to its beginning. Reverse them, so that the path can be read forwards.
+    i, following = length, length
     while i > 0:
-        previous = best_begin[i]
-        best_begin[i] = following
+        link = links[i]
+        links[i] = np.uint64(following) << BASE_SHIFT | link & _TOKEN_MASK
         following = i
-        i = previous
-    # Now `best_begin` of the end of a token is the end of the next token.
+        i = np.int64(link >> BASE_SHIFT)
+    # Now the link of the end of a token leads to the end of the next token.
     i = 0
     j = following
     any_context_dependent = False
     while i < length:
-        token = unknown_id if best_node[j] == _UNKNOWN_NODE else np.int64(node_ids[best_node[j]])
-        after = best_begin[j]
+        token = _token_of(links[j], unknown_id)
+        after = np.int64(links[j] >> BASE_SHIFT)
         if token == unknown_id:
             # Adjacent tokens with the unknown id become one text, and that text may be a token.
             last = j
-            while last < length:
-                token = unknown_id if best_node[after] == _UNKNOWN_NODE else np.int64(node_ids[best_node[after]])
-                if token != unknown_id:
-                    break
+            while last < length and _token_of(links[after], unknown_id) == unknown_id:
                 last = after
-                after = best_begin[last]
-            at, context_dependent = _write_unknown(data, begin + i, begin + last, units, node_ids, unknown_id, byte_ids, ids, at)
+                after = np.int64(links[last] >> BASE_SHIFT)
+            at, context_dependent = _write_unknown(text, i, last, units, unknown_id, byte_ids, ids, at)
             any_context_dependent |= context_dependent
             i, j = last, after
         else:
@@ -294,42 +317,52 @@ def _write_path(
 
 
 @inner
+def _token_of(link: np.uint64, unknown_id: int) -> int:
+    """Return the id of the token of a link; see `_find_best_path`."""
+    return np.int64(link >> ID_SHIFT & ID_MASK) if link & TERMINAL != 0 else unknown_id
+
+
+@inner
 def _write_unknown(
-    data: NDArray[np.uint8],
+    text: NDArray[np.uint8],
     begin: int,
     end: int,
     units: NDArray[np.uint64],
-    node_ids: NDArray[np.int32],
     unknown_id: int,
     byte_ids: NDArray[np.int32],
     ids: NDArray[np.int32],
     at: int,
 ) -> tuple[int, bool]:
-    """Write the ids of ``data[begin:end]``, the text of adjacent tokens with the unknown id, to ``ids[at:]``.
+    """Write the ids of ``text[begin:end]``, the text of adjacent tokens with the unknown id, to ``ids[at:]``.
 
     Returns:
         Where the ids end, and whether they would change with more unknown characters next to them.
     """
-    node, unit = ROOT, units[ROOT]
-    for k in range(begin, end):
-        node, unit = step(units, node, unit, data[k])
-        if node == ROOT:
-            break
-    if node != ROOT and node_ids[node] >= 0:
-        if node_ids[node] == unknown_id:
+    unit = units[descend(units, ROOT, text, begin, end)]
+    if unit & TERMINAL:
+        token = np.int64(unit >> ID_SHIFT & ID_MASK)
+        if token == unknown_id:
             return at, len(byte_ids) > 0
-        ids[at] = node_ids[node]
+        ids[at] = token
         return at + 1, True
     if len(byte_ids):
         for k in range(begin, end):
-            if byte_ids[data[k]] == NO_ID:
+            if byte_ids[text[k]] == NO_ID:
                 return at, True
         complete = True
         for byte in range(256):
             complete &= byte_ids[byte] != NO_ID
         for k in range(begin, end):
-            if byte_ids[data[k]] != unknown_id:
-                ids[at] = byte_ids[data[k]]
+            if byte_ids[text[k]] != unknown_id:
+                ids[at] = byte_ids[text[k]]
                 at += 1
         return at, not complete
     return at, False
+
+
+@inner_always
+def _copy_text(data: NDArray[np.uint8], begin: int, length: int, text: NDArray[np.uint8]) -> None:
+    """Copy ``data[begin:begin + length]`` to `text` in words of eight bytes, and append eight bytes 0xFF."""
+    for k in range(0, length, 8):
+        store_word(text, k, load_word(data, begin + k))
+    store_word(text, length, _SENTINEL)

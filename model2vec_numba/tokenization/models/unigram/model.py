@@ -10,10 +10,10 @@ from model2vec_numba.text.strings import flatten
 from model2vec_numba.tokenization.byte_alphabet import spelled_out
 from model2vec_numba.tokenization.components import has_form
 from model2vec_numba.tokenization.lookup.boundaries import find_adjacent_characters
-from model2vec_numba.tokenization.lookup.double_array import build_double_array
+from model2vec_numba.tokenization.lookup.double_array import build_units
 from model2vec_numba.tokenization.lookup.piece_cache import LARGEST_CACHED_ID, make_piece_cache
 from model2vec_numba.tokenization.models.running import run_kernel
-from model2vec_numba.tokenization.models.unigram.kernel import MAX_SUM, NO_ID, tokenize_pre_tokens
+from model2vec_numba.tokenization.models.unigram.kernel import MAX_SCORE, MAX_SUM, NO_ID, tokenize_pre_tokens
 from model2vec_numba.tokenization.spec.spec import TokenizerSpec
 from model2vec_numba.tokenization.stages import PreTokenBatch
 
@@ -34,6 +34,7 @@ def make_unigram(spec: TokenizerSpec) -> Unigram | None:
         or spec.unigram_scores is None
         # The piece cache cannot hold larger ids.
         or len(model["vocab"]) > LARGEST_CACHED_ID
+        or not np.all(np.abs(spec.unigram_scores) <= MAX_SCORE)
     ):
         return None
     return Unigram([token for token, _ in model["vocab"]], spec.unigram_scores, model["unk_id"], byte_fallback=model["byte_fallback"])
@@ -53,7 +54,6 @@ class Unigram:
 
     def __init__(self, tokens: list[str], scores: NDArray[np.float64], unknown_id: int | None, *, byte_fallback: bool) -> None:
         batch = flatten(tokens)
-        units, node_ids = build_double_array(batch)
         byte_ids = np.zeros(0, np.int32)
         if byte_fallback:
             # If tokens are equal, the last one counts.
@@ -63,9 +63,8 @@ class Unigram:
         # The sum of the scores of this many bytes is at most `MAX_SUM`, for which the kernel accounts for rounding.
         max_bytes = MAX_SUM / max(np.abs(scores).max(initial=0.0), abs(unknown_score), 1.0)
         self._tables = (
-            units,
-            node_ids,
-            np.where(node_ids >= 0, scores[node_ids], 0.0),
+            build_units(batch, np.arange(len(tokens), dtype=np.int32)),
+            scores,
             *find_adjacent_characters(batch),
             int(max_bytes) if np.isfinite(max_bytes) else 0,
             unknown_score,
