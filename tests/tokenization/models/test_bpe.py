@@ -19,8 +19,10 @@ from tokenizers import Tokenizer
 
 from model2vec_numba.errors import ModelFormatError
 from model2vec_numba.text.strings import flatten
-from model2vec_numba.tokenization.models.bpe.merging import HEAP_FACTOR, merge_by_heap, merge_by_scanning
+from model2vec_numba.tokenization.models.bpe.merge_table import NO_RANK, NO_TOKEN, MergeTable, build_merge_table, find_merge
+from model2vec_numba.tokenization.models.bpe.merging import HEAP_FACTOR, merge_by_heap
 from model2vec_numba.tokenization.models.bpe.pairs import IN_ORDER
+from model2vec_numba.tokenization.models.bpe.short_words import MAX_SYMBOLS, ROW_WIDTH, begin_merging, copy_word, finish_merging, make_byte_places
 from model2vec_numba.tokenization.models.bpe.tables import BpeVocabulary, build_bpe_vocabulary
 from tokenization.cases import CASES, Comparison, check, comparison, spec_of
 from tokenization.configs import (
@@ -57,13 +59,43 @@ def merge_by_definition(symbols: list[int], merges: dict[tuple[int, int], tuple[
 
 
 @njit
-def scan(symbols: NDArray[np.int32], count: int, merges: NDArray[np.int64]) -> int:
-    return merge_by_scanning(symbols, count, merges, np.empty(count + 1, np.int64))
+def use_heap(symbols: NDArray[np.int32], count: int, merges: MergeTable) -> tuple[int, int, int, int]:
+    return merge_by_heap(symbols, count, merges, np.empty((count + 1, 3), np.int32), np.empty(HEAP_FACTOR * (count + 1), np.int64))
 
 
 @njit
-def use_heap(symbols: NDArray[np.int32], count: int, merges: NDArray[np.int64]) -> tuple[int, int, int, int]:
-    return merge_by_heap(symbols, count, merges, np.empty((count + 1, 3), np.int32), np.empty(HEAP_FACTOR * (count + 1), np.int64))
+def merge_together(
+    data: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    byte_ids: NDArray[np.int32],
+    byte_places: NDArray[np.uint32],
+    units: NDArray[np.uint64],
+    node_ids: NDArray[np.int32],
+    merges: MergeTable,
+    ids: NDArray[np.int32],
+) -> NDArray[np.int64]:
+    """Merge words at once, write their ids, and return where the ids of each word end; -1 if the word is too long."""
+    words = len(offsets) - 1
+    rows, left = np.empty(words * ROW_WIDTH, np.uint32), np.zeros(words, np.uint64)
+    queue, ends = np.empty(words, np.int64), np.full(words, -1)
+    affix = data[:0]
+    count = 0
+    for word in range(words):
+        settings = (byte_ids, byte_places, units, node_ids, merges, True, affix, affix)
+        if begin_merging(data, offsets[word], offsets[word + 1], True, True, *settings, word, rows, left):
+            queue[count] = word
+            count += 1
+    finish_merging(queue, count, merges, rows, left)
+    at = 0
+    for word in range(words):
+        if left[word] != 0:
+            at = ends[word] = copy_word(word, rows, left, -1, ids, at)
+    return ends
+
+
+@njit
+def find_all(merges: MergeTable, pairs: NDArray[np.int64]) -> list[int]:
+    return [find_merge(merges, left, right) for left, right in pairs]
 
 
 def tables_of(config: Config, merges: NDArray[np.int64]) -> BpeVocabulary:
@@ -76,7 +108,7 @@ def tables_of(config: Config, merges: NDArray[np.int64]) -> BpeVocabulary:
 
 @given(st.randoms(use_true_random=False), st.integers(0, 60), st.integers(0, 70))
 def test_merging(draw: random.Random, count: int, length: int) -> None:
-    """Both ways to merge give what the definition gives."""
+    """Merging by a heap gives what the definition gives."""
     config = config_of(bpe_model(random_merges(draw, "abc", count), "abc"))
     merges = spec_of(config).merges
     assert merges is not None
@@ -84,12 +116,48 @@ def test_merging(draw: random.Random, count: int, length: int) -> None:
     tables = tables_of(config, merges)
     symbols = [config["model"]["vocab"][draw.choice("abc")] for _ in range(length)]
     expected = merge_by_definition(symbols, by_pair)
-    scanned: NDArray[np.int32] = np.array([*symbols, 0], np.int32)
-    assert scanned[: scan(scanned, length, tables.merges)].tolist() == expected
     heaped: NDArray[np.int32] = np.array([*symbols, 0], np.int32)
     kept, *last = use_heap(heaped, length, tables.merges)
     assert heaped[:kept].tolist() == expected
     assert (last == [-1, -1, -1]) == (kept == length)
+
+
+@given(st.randoms(use_true_random=False), st.integers(0, 60), st.lists(st.integers(1, MAX_SYMBOLS + 3), max_size=20))
+def test_short_words(draw: random.Random, count: int, lengths: list[int]) -> None:
+    """Merging words together gives what the definition gives, for each word. A word of too many symbols is left out."""
+    config = config_of(bpe_model(random_merges(draw, "abc", count), "abc"))
+    merges = spec_of(config).merges
+    assert merges is not None
+    by_pair = {(left, right): (rank, merged) for rank, (left, right, merged) in enumerate(merges.tolist())}
+    tables = tables_of(config, merges)
+    texts = ["".join(draw.choices("abc", k=length)) for length in lengths]
+    batch = flatten(texts)
+    byte_ids = np.full(256, -1, np.int32)
+    byte_ids[[*b"abc"]] = [config["model"]["vocab"][letter] for letter in "abc"]
+    ids = np.empty(len(batch.data), np.int32)
+    byte_tables = (byte_ids, make_byte_places(merges, byte_ids))
+    ends = merge_together(batch.data, batch.offsets, *byte_tables, tables.units, tables.node_ids, tables.merges, ids).tolist()
+    begin = 0
+    for text, end in zip(texts, ends, strict=True):
+        if len(text) > MAX_SYMBOLS:
+            assert end == -1
+        else:
+            assert ids[begin:end].tolist() == merge_by_definition([int(byte_ids[byte]) for byte in text.encode()], by_pair)
+            begin = end
+
+
+@given(st.randoms(use_true_random=False), st.sampled_from([0, 1, 2, 10, 1000, 30_000]), st.sampled_from([3, 200, NO_TOKEN]))
+@settings(max_examples=30)
+def test_merge_table(draw: random.Random, count: int, size: int) -> None:
+    """The table has the last rank of each pair that is listed, and no other pair."""
+    pairs = [(draw.randrange(size), draw.randrange(size)) for _ in range(count)]
+    pairs += draw.choices(pairs, k=3) if pairs else []
+    ranks = {pair: rank for rank, pair in enumerate(pairs)}
+    table = build_merge_table(np.array([(*pair, 5) for pair in pairs], np.int64).reshape(-1, 3))
+    others = [(draw.randrange(size), draw.randrange(size)) for _ in range(1000)] + [(NO_TOKEN, NO_TOKEN - 1), (NO_TOKEN, 0), (0, NO_TOKEN)]
+    looked_up = pairs + others
+    found = find_all(table, np.array(looked_up, np.int64))
+    assert found == [ranks.get(pair, NO_RANK) for pair in looked_up]
 
 
 def test_order_of_merges() -> None:
@@ -292,6 +360,7 @@ TO_THE_LIBRARY: dict[str, Config] = {
     "dropout": with_model(BYTES, dropout=1.0),
     "two tokens with one id": with_model(BYTES, vocab={**VOCABULARY, "zzzz": 7}),
     "large ids": with_model(BYTES, vocab={**VOCABULARY, "zzzz": 1 << 29}),
+    "an id just too large": with_model(BYTES, vocab={**VOCABULARY, "zzzz": NO_TOKEN}),
     "fallback and suffix": with_model(BYTES, byte_fallback=True, end_of_word_suffix="x"),
     "another pre-tokeniser": {**BYTES, "pre_tokenizer": {"type": "UnicodeScripts"}},
 }

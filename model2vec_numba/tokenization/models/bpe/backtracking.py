@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from model2vec_numba.jit.decorators import inner
 from model2vec_numba.tokenization.lookup.double_array import ROOT, TERMINAL, step
+from model2vec_numba.tokenization.models.bpe.merge_table import MergeTable
 from model2vec_numba.tokenization.models.bpe.pairs import LENGTH, PREFIX, is_stable_pair
 
 __all__ = ["backtrack"]
@@ -22,7 +23,7 @@ def backtrack(
     end: int,
     units: NDArray[np.uint64],
     node_reachable_ids: NDArray[np.int32],
-    merges: NDArray[np.int64],
+    merges: MergeTable,
     token_rows: NDArray[np.int32],
     pair_cache: NDArray[np.uint64],
     dead: NDArray[np.uint8],
@@ -40,7 +41,8 @@ def backtrack(
     from which the search failed once is marked as a dead end. The time grows with the length of the word, not with its square.
 
     Args:
-        units, node_reachable_ids, merges, token_rows: see `BpeVocabulary`.
+        units, node_reachable_ids, token_rows: see `BpeVocabulary`.
+        merges: see `build_merge_table`.
         pair_cache: uint64, shape (a power of two,): a cache of the answers for pairs of tokens. It begins as zeros, and this function fills it.
         dead: uint8, all zeros, one more element than the word has bytes: memory for the dead ends. It is all zeros again after the call.
         symbols, links, heap: memory to work in, for as many symbols as the word has bytes; see `merge_by_heap`.

@@ -24,7 +24,8 @@ If a segment is not at the beginning of its word, its first character has the pr
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import itertools
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +34,7 @@ from model2vec_numba.batches import TextBatch
 from model2vec_numba.tokenization.lookup.boundaries import find_adjacent_characters
 from model2vec_numba.tokenization.unicode.utf8 import to_bits
 
-__all__ = ["Cuts", "find_cuts"]
+__all__ = ["Cuts", "adjacent_pairs", "find_cuts"]
 
 # Whether each byte can occur in UTF-8.
 _IN_UTF8 = np.array([byte not in (0xC0, 0xC1) and byte < 0xF5 for byte in range(256)])
@@ -72,3 +73,36 @@ def find_cuts(
     has_all_bytes = any(table is not None and bool(np.all(table[_IN_UTF8] >= 0)) for table in (byte_ids, fallback_ids))
     drops_unknown = unknown_id >= 0 and bool(np.all(fallback_ids < 0)) and unknown_id not in merges[:, :2]
     return Cuts(has_all_bytes or drops_unknown, character_pairs, to_bits(pairs.reshape(-1) == 1))
+
+
+def adjacent_pairs(model: dict[str, Any], merges: NDArray[np.int64] | None, former: str, latter: str) -> set[tuple[str, str]] | None:
+    """Return the pairs of neighbours in the tokens of BPE that begin with the character `former` or end with the character `latter`.
+
+    The boundary inside any other such pair is safe.
+
+    Args:
+        model: the member ``model`` of a `tokenizer.json`.
+        merges: int64, shape (merges, 3): left id, right id and new id.
+
+    Returns:
+        The pairs. ``None`` if the model is not BPE, or has settings with which a segment may have other ids than in its word.
+    """
+    # A segment, but not its word, may be a token that `ignore_merges` takes as a whole. The affixes are at the ends of words.
+    if (
+        model["type"] != "BPE"
+        or merges is None
+        or any(model.get(name) for name in ("ignore_merges", "continuing_subword_prefix", "end_of_word_suffix"))
+    ):
+        return None
+    vocabulary: dict[str, int] = model["vocab"]
+    merged = set(merges[:, :2].reshape(-1).tolist())
+    bytes_in_text = [f"<0x{byte:02X}>" for byte in np.flatnonzero(_IN_UTF8).tolist()]
+    if model.get("byte_fallback") and all(token in vocabulary for token in bytes_in_text):
+        is_cut = not any(vocabulary.get(f"<0x{byte:02X}>") in merged for byte in range(256))
+    else:
+        has_bytes = model.get("byte_fallback") and any(token in vocabulary for token in bytes_in_text)
+        is_cut = not has_bytes and model.get("unk_token") is not None and vocabulary[model["unk_token"]] not in merged
+    if not is_cut:
+        return None
+    holders = [token for token in vocabulary if former in token[:-1] or latter in token[1:]]
+    return {pair for token in holders for pair in itertools.pairwise(token) if pair[0] == former or pair[1] == latter}

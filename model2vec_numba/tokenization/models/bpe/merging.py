@@ -11,73 +11,16 @@ from numpy.typing import NDArray
 
 from model2vec_numba.jit.decorators import inner
 from model2vec_numba.tokenization.lookup.double_array import ROOT, descend
-from model2vec_numba.tokenization.lookup.hashing import first_slot, next_slot
+from model2vec_numba.tokenization.models.bpe.merge_table import NO_RANK, MergeTable, find_merge
 
-__all__ = [
-    "FEW_SYMBOLS",
-    "HEAP_FACTOR",
-    "NO_RANK",
-    "find_merge",
-    "find_symbol",
-    "merge_by_heap",
-    "merge_by_scanning",
-    "merge_bytes",
-    "merge_symbols",
-    "merge_word",
-    "next_character",
-]
+__all__ = ["HEAP_FACTOR", "find_symbol", "merge_by_heap", "merge_word", "next_character"]
 
-# The rank of a pair that has no merge, or of a token that is not made by a merge. It must be below all ranks.
-NO_RANK = -1
-# A word of at most this many symbols is merged by `merge_by_scanning`.
-FEW_SYMBOLS = 16
 # A merge removes one pair and adds two, so the heap gets fewer than 3 n entries in all for a word of n symbols.
 HEAP_FACTOR = 3
 
 # The columns of `links`, which has a row for each symbol: the positions of the next and the previous symbol that are left, and the rank of the merge
 # of the symbol and the next one (`NO_RANK`: they have no merge).
 _NEXT, _PREVIOUS, _RANK = 0, 1, 2
-_NO_MERGE = np.iinfo(np.int64).max
-
-
-@inner
-def find_merge(merges: NDArray[np.int64], left: int, right: int) -> int:
-    """Return the merge of two tokens: its rank in the upper 32 bits, and the id of the new token in the lower 32 bits; -1 if there is no merge."""
-    key = (np.int64(left) << 32 | np.int64(right)) + 1
-    slot = first_slot(np.uint64(key), np.uint64(0), len(merges))
-    while merges[slot, 0] != 0 and merges[slot, 0] != key:
-        slot = next_slot(slot, len(merges))
-    return merges[slot, 1] if merges[slot, 0] == key else -1
-
-
-@inner
-def merge_bytes(
-    data: NDArray[np.uint8],
-    begin: int,
-    end: int,
-    byte_ids: NDArray[np.int32],
-    merges: NDArray[np.int64],
-    ids: NDArray[np.int32],
-    at: int,
-    found: NDArray[np.int64],
-) -> int:
-    """Merge a word of few bytes, write its ids to ``ids[at:]`` and return where they end; -1 if a byte has no id.
-
-    Args:
-        data, begin, end: the word is ``data[begin:end]``.
-        byte_ids: int32, shape (256,): the id of each byte, or -1.
-        merges: see `BpeVocabulary`.
-        ids: int32, output.
-        at: where to begin writing.
-        found: int64, at least as long as the word: memory that `merge_by_scanning` works in.
-    """
-    known = True
-    for i in range(begin, end):
-        ids[at + i - begin] = byte_ids[data[i]]
-        known &= byte_ids[data[i]] >= 0
-    if known:
-        end = at + merge_by_scanning(ids[at:], end - begin, merges, found)
-    return end if known else -1
 
 
 @inner
@@ -89,7 +32,7 @@ def merge_word(
     is_last: bool,
     units: NDArray[np.uint64],
     node_ids: NDArray[np.int32],
-    merges: NDArray[np.int64],
+    merges: MergeTable,
     from_bytes: bool,
     prefix: NDArray[np.uint8],
     suffix: NDArray[np.uint8],
@@ -138,7 +81,7 @@ def merge_word(
     if pending:
         symbols[count] = unknown_id
         count += 1
-    count = merge_symbols(symbols, count, merges, links, heap)
+    count, _, _, _ = merge_by_heap(symbols, count, merges, links, heap)
     for k in range(count):
         ids[at + k] = symbols[k]
     return at + count
@@ -190,17 +133,8 @@ def _has_fallback_ids(data: NDArray[np.uint8], begin: int, end: int, fallback_id
 
 
 @inner
-def merge_symbols(symbols: NDArray[np.int32], count: int, merges: NDArray[np.int64], links: NDArray[np.int32], heap: NDArray[np.int64]) -> int:
-    """Merge ``symbols[:count]`` in place, in the quicker way, and return the number of symbols after merging. The arguments are `merge_by_heap`'s."""
-    if count <= FEW_SYMBOLS:
-        return merge_by_scanning(symbols, count, merges, heap)
-    count, _, _, _ = merge_by_heap(symbols, count, merges, links, heap)
-    return count
-
-
-@inner
 def merge_by_heap(
-    symbols: NDArray[np.int32], count: int, merges: NDArray[np.int64], links: NDArray[np.int32], heap: NDArray[np.int64]
+    symbols: NDArray[np.int32], count: int, merges: MergeTable, links: NDArray[np.int32], heap: NDArray[np.int64]
 ) -> tuple[int, int, int, int]:
     """Merge ``symbols[:count]`` in place, with a heap of the pairs that have a merge.
 
@@ -210,7 +144,7 @@ def merge_by_heap(
     Args:
         symbols: int32, the ids of the symbols.
         count: the number of symbols.
-        merges: see `BpeVocabulary`.
+        merges: see `build_merge_table`.
         links: int32, shape (count, 3) at least: memory to work in. `_NEXT`, `_PREVIOUS` and `_RANK` are its columns.
         heap: int64, shape (HEAP_FACTOR * count,) at least: memory to work in.
 
@@ -218,6 +152,7 @@ def merge_by_heap(
         The number of symbols after merging, and the last merge, from which the tables of a vocabulary are built: its left id, its right id and its
         rank, or three times `NO_RANK` if nothing was merged.
     """
+    _, _, new_ids, _ = merges
     heap_size = 0
     for i in range(count):
         links[i, _NEXT] = i + 1
@@ -235,7 +170,7 @@ def merge_by_heap(
             continue
         k = links[i, _NEXT]
         left, right, rank = symbols[i], symbols[k], links[i, _RANK]
-        symbols[i] = find_merge(merges, left, right) & 0xFFFFFFFF
+        symbols[i] = new_ids[rank]
         links[k, _RANK] = NO_RANK
         after = links[k, _NEXT]
         links[i, _NEXT] = after
@@ -260,7 +195,7 @@ def _push_merge(
     i: int,
     k: int,
     count: int,
-    merges: NDArray[np.int64],
+    merges: MergeTable,
     links: NDArray[np.int32],
     heap: NDArray[np.int64],
     heap_size: int,
@@ -269,13 +204,12 @@ def _push_merge(
 
     Return the number of entries of the heap.
     """
-    found = -1
+    rank = np.int64(NO_RANK)
     if k < count:
-        found = find_merge(merges, symbols[i], symbols[k])
-    # If there is no merge, this is NO_RANK.
-    links[i, _RANK] = found >> 32
-    if found >= 0:
-        entry = (found >> 32) << 32 | i
+        rank = find_merge(merges, symbols[i], symbols[k])
+    links[i, _RANK] = rank
+    if rank != NO_RANK:
+        entry = rank << 32 | i
         hole = heap_size
         while hole > 0 and heap[(hole - 1) >> 1] > entry:
             heap[hole] = heap[(hole - 1) >> 1]
@@ -298,48 +232,3 @@ def _sift_down(heap: NDArray[np.int64], heap_size: int, entry: int) -> None:
         heap[hole] = heap[child]
         hole = child
     heap[hole] = entry
-
-
-@inner
-def merge_by_scanning(symbols: NDArray[np.int32], count: int, merges: NDArray[np.int64], found: NDArray[np.int64]) -> int:
-    """Merge ``symbols[:count]`` in place, and return the number of symbols after merging.
-
-    For each merge, all pairs are scanned, with vector instructions. For a word of 40 symbols this takes half the time of `merge_by_heap`, but the
-    time grows with the square of the number of symbols.
-
-    Args:
-        symbols: int32, the ids of the symbols.
-        count: the number of symbols.
-        merges: see `BpeVocabulary`.
-        found: int64, shape (count,) at least: memory to work in. It holds the merge of each symbol and the next one, as `find_merge` returns it.
-    """
-    for i in range(count - 1):
-        found[i] = _merge_at(symbols, i, merges)
-    while count > 1:
-        best = np.int64(_NO_MERGE)
-        for i in range(count - 1):
-            best = min(best, found[i])
-        if best == _NO_MERGE:
-            break
-        # Equal numbers are the same merge, so take the leftmost one.
-        i = 0
-        while found[i] != best:
-            i += 1
-        symbols[i] = best & 0xFFFFFFFF
-        count -= 1
-        for k in range(i + 1, count):
-            symbols[k] = symbols[k + 1]
-        for k in range(i + 1, count - 1):
-            found[k] = found[k + 1]
-        if i > 0:
-            found[i - 1] = _merge_at(symbols, i - 1, merges)
-        if i + 1 < count:
-            found[i] = _merge_at(symbols, i, merges)
-    return count
-
-
-@inner
-def _merge_at(symbols: NDArray[np.int32], i: int, merges: NDArray[np.int64]) -> int:
-    """Return the merge of the symbols at ``i`` and ``i + 1``, as `find_merge` does, but `_NO_MERGE` if there is none."""
-    found = find_merge(merges, symbols[i], symbols[i + 1])
-    return found if found >= 0 else np.int64(_NO_MERGE)

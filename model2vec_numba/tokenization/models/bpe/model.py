@@ -12,9 +12,11 @@ from model2vec_numba.batches import TextBatch, TokenBatch
 from model2vec_numba.text.strings import flatten
 from model2vec_numba.tokenization.byte_alphabet import CHARACTER_TO_BYTE, spelled_out
 from model2vec_numba.tokenization.components import has_members
-from model2vec_numba.tokenization.lookup.piece_cache import LARGEST_CACHED_ID, make_piece_cache
+from model2vec_numba.tokenization.lookup.piece_cache import make_piece_cache
 from model2vec_numba.tokenization.models.bpe.cuts import find_cuts
-from model2vec_numba.tokenization.models.bpe.kernel import tokenize_pre_tokens
+from model2vec_numba.tokenization.models.bpe.kernel import WORK_WIDTH, tokenize_pre_tokens
+from model2vec_numba.tokenization.models.bpe.merge_table import MAX_MERGES, NO_TOKEN
+from model2vec_numba.tokenization.models.bpe.short_words import make_byte_places
 from model2vec_numba.tokenization.models.bpe.tables import build_bpe_vocabulary
 from model2vec_numba.tokenization.models.running import run_kernel
 from model2vec_numba.tokenization.spec.spec import TokenizerSpec
@@ -24,6 +26,7 @@ from model2vec_numba.tokenization.stages import PreTokenBatch
 __all__ = ["Bpe", "make_bpe"]
 
 _NONE = type(None)
+_Scratch = tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint32]]
 # Half a megabyte for each thread. The system provides only the memory that is used.
 _PAIR_CACHE_SLOTS = 1 << 16
 # The byte that each character of `ByteLevel`'s alphabet stands for, by its code point. The last element, -1, is for all larger code points too.
@@ -82,6 +85,7 @@ class Bpe:
         self._tables = (
             *tables,
             byte_ids,
+            make_byte_places(merges, byte_ids),
             self._byte_level,
             ignore_merges,
             *affixes,
@@ -93,13 +97,11 @@ class Bpe:
             *cuts,
         )
 
-    def make_scratch(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-        """Return an empty piece cache, and an empty cache of pairs of tokens for `backtrack`."""
-        return make_piece_cache(), np.zeros(_PAIR_CACHE_SLOTS, np.uint64)
+    def make_scratch(self) -> _Scratch:
+        """Return an empty piece cache, an empty cache of pairs of tokens for `backtrack`, and memory for `short_words`."""
+        return make_piece_cache(), np.zeros(_PAIR_CACHE_SLOTS, np.uint64), np.empty((2, WORK_WIDTH), np.uint32)
 
-    def tokenize(
-        self, pre_tokens: PreTokenBatch, max_tokens: int | None, status: NDArray[np.uint8], scratch: tuple[NDArray[np.uint64], NDArray[np.uint64]]
-    ) -> TokenBatch:
+    def tokenize(self, pre_tokens: PreTokenBatch, max_tokens: int | None, status: NDArray[np.uint8], scratch: _Scratch) -> TokenBatch:
         """Return the ids of each text, as `Model.tokenize` describes."""
         pre_tokens = pre_tokens if self._byte_level else spelled_out(pre_tokens)
         return run_kernel(tokenize_pre_tokens, pre_tokens, max_tokens, status, *self._tables, *scratch)
@@ -118,8 +120,9 @@ def make_bpe(spec: TokenizerSpec) -> Bpe | None:
     affixed = model.get("continuing_subword_prefix") or model.get("end_of_word_suffix")
     if (
         model.get("dropout")
-        # The piece cache cannot hold larger ids.
-        or ids.max() > LARGEST_CACHED_ID
+        # The piece cache and the table of merges cannot hold larger ids, nor more merges.
+        or ids.max() >= NO_TOKEN
+        or len(spec.merges) > MAX_MERGES
         # The library compares tokens by their ids; see `merge_by_heap`.
         or np.bincount(ids).max() > 1
         or model.get("unk_token") not in (None, *model["vocab"])

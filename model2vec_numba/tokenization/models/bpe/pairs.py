@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from model2vec_numba.jit.decorators import inner
 from model2vec_numba.tokenization.lookup.hashing import first_slot
-from model2vec_numba.tokenization.models.bpe.merging import NO_RANK, find_merge, merge_symbols
+from model2vec_numba.tokenization.models.bpe.merge_table import NO_RANK, MergeTable, find_merge
+from model2vec_numba.tokenization.models.bpe.merging import merge_by_heap
 
 __all__ = ["IN_ORDER", "LEFT", "LENGTH", "PREFIX", "RANK", "RIGHT", "is_stable_pair", "stays_apart"]
 
@@ -30,7 +31,7 @@ _NO_LIMIT = np.int64(1) << 40
 def is_stable_pair(
     left: int,
     right: int,
-    merges: NDArray[np.int64],
+    merges: MergeTable,
     token_rows: NDArray[np.int32],
     pair_cache: NDArray[np.uint64],
     symbols: NDArray[np.int32],
@@ -58,7 +59,7 @@ def is_stable_pair(
 def _is_merged_to_pair(
     left: int,
     right: int,
-    merges: NDArray[np.int64],
+    merges: MergeTable,
     token_rows: NDArray[np.int32],
     symbols: NDArray[np.int32],
     links: NDArray[np.int32],
@@ -79,11 +80,12 @@ def _is_merged_to_pair(
         symbols[count] = token
         count += 1
         i += token_rows[token, LENGTH]
-    return merge_symbols(symbols, count, merges, links, heap) == 2 and symbols[0] == left and symbols[1] == right
+    count, _, _, _ = merge_by_heap(symbols, count, merges, links, heap)
+    return count == 2 and symbols[0] == left and symbols[1] == right
 
 
 @inner
-def stays_apart(left: int, right: int, limit: int, merges: NDArray[np.int64], token_rows: NDArray[np.int32]) -> bool:
+def stays_apart(left: int, right: int, limit: int, merges: MergeTable, token_rows: NDArray[np.int32]) -> bool:
     """Return whether no merge of a rank below `limit` joins two tokens next to each other. Both tokens must be in order.
 
     The function undoes the merges of the two tokens, the last merge first. After each step, two parts meet at the boundary. If there is a merge of
@@ -91,8 +93,8 @@ def stays_apart(left: int, right: int, limit: int, merges: NDArray[np.int64], to
     it has the same rank and is more to the left.
     """
     while True:
-        found = find_merge(merges, left, right)
-        if found >= 0 and found >> 32 < limit:
+        rank = find_merge(merges, left, right)
+        if rank != NO_RANK and rank < limit:
             return False
         left_rank, right_rank = np.int64(token_rows[left, RANK]), np.int64(token_rows[right, RANK])
         if left_rank > right_rank:

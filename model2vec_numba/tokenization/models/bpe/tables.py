@@ -1,4 +1,4 @@
-"""BPE's vocabulary as arrays: hash tables of short words and of merges, a trie of the tokens, and the last merge of each token."""
+"""BPE's vocabulary as arrays: a hash table of short words, the merges, a trie of the tokens, and the last merge of each token."""
 
 from __future__ import annotations
 
@@ -9,30 +9,31 @@ from numpy.typing import NDArray
 
 from model2vec_numba.batches import TextBatch
 from model2vec_numba.jit.decorators import compiled, inner
-from model2vec_numba.jit.simd import load_word, word_mask
+from model2vec_numba.jit.simd import load_word, prefetch, word_mask
 from model2vec_numba.tokenization.lookup.double_array import ROOT, build_double_array, descend, step
-from model2vec_numba.tokenization.lookup.hashing import first_slot, next_slot, slots_for
-from model2vec_numba.tokenization.models.bpe.merging import HEAP_FACTOR, find_merge, merge_by_heap, next_character
+from model2vec_numba.tokenization.lookup.hashing import first_slot, hash_key, next_slot, slots_for, word_key
+from model2vec_numba.tokenization.models.bpe.merge_table import MergeTable, build_merge_table, find_merge
+from model2vec_numba.tokenization.models.bpe.merging import HEAP_FACTOR, merge_by_heap, next_character
 from model2vec_numba.tokenization.models.bpe.pairs import IN_ORDER, LEFT, LENGTH, PREFIX, RANK, RIGHT, stays_apart
 
-__all__ = ["BpeVocabulary", "build_bpe_vocabulary", "find_short_word"]
+__all__ = ["BpeVocabulary", "build_bpe_vocabulary", "find_hashed_word", "find_short_word", "prefetch_word"]
 
 _KEY_BYTES = 16
 
 
 class BpeVocabulary(NamedTuple):
-    """Arrays for compiled code. Hash tables use open addressing with linear probing, and their lengths are powers of two.
+    """Arrays for compiled code.
 
     The module `pairs` says which tokens are *reachable* and *in order*.
 
     Attributes:
-        words: uint64, shape (slots, 3), a hash table of the words of at most 16 bytes that become a single token. A row is the bytes, padded with
-            NULs, as two uint64, then ``length << 32 | id + 1`` (0 in an empty slot).
+        words: uint64, shape (slots, 3), a hash table of the words of at most 16 bytes that become a single token. It uses open addressing with linear
+            probing, and its length is a power of two. A row is the bytes, padded with NULs, as two uint64, then ``length << 32 | id + 1`` (0 in an
+            empty slot).
         units: a trie of all tokens; see `DoubleArray`.
         node_ids: int32, shape (nodes,): the id of the token that ends at a node, or -1.
         node_reachable_ids: int32, shape (nodes,): the id of the reachable token that ends at a node, or -1.
-        merges: int64, shape (slots, 2), a hash table of the merges. A row is ``left << 32 | right`` plus 1 (0 in an empty slot), then
-            ``rank << 32 | id``.
+        merges: see `build_merge_table`.
         token_rows: int32, shape (size, 8), a row for each id. The columns of a reachable token are: `LEFT` and `RIGHT`, the ids of the two tokens of
             its last merge; `RANK`, the rank of that merge (`NO_RANK` if the token needs no merge); `PREFIX`, the id of the longest reachable token
             that is a proper prefix of it (-1: none); `LENGTH`, its number of bytes; and `IN_ORDER`, 1 if it is in order, else 0. The other columns
@@ -43,7 +44,7 @@ class BpeVocabulary(NamedTuple):
     units: NDArray[np.uint64]
     node_ids: NDArray[np.int32]
     node_reachable_ids: NDArray[np.int32]
-    merges: NDArray[np.int64]
+    merges: MergeTable
     token_rows: NDArray[np.int32]
 
 
@@ -71,8 +72,7 @@ def build_bpe_vocabulary(
         ignore_merges: whether a word that is a token becomes that token, even if merging gives something else.
         has_affixes: whether the model has a `continuing_subword_prefix` or an `end_of_word_suffix`.
     """
-    merges = np.zeros((slots_for(len(merge_list)), 2), np.int64)
-    _fill_merges(merge_list, merges)
+    merges = build_merge_table(merge_list)
     token_rows = np.full((size, 8), -1, np.int32)
     data = np.concatenate([texts.data, np.zeros(_KEY_BYTES, np.uint8)])
     units, places = build_double_array(texts)
@@ -94,22 +94,22 @@ def find_short_word(words: NDArray[np.uint64], head: np.uint64, tail: np.uint64,
 
     `head`, `tail`: the bytes of the word, padded with NULs. `length`: their number.
     """
-    slot = first_slot(head, tail, len(words))
+    return find_hashed_word(words, hash_key(word_key(head, tail)), head, tail, length)
+
+
+@inner
+def find_hashed_word(words: NDArray[np.uint64], hash_value: np.uint64, head: np.uint64, tail: np.uint64, length: int) -> int:
+    """Return the id of a word like `find_short_word`, when the hash is known already."""
+    slot = hash_value & np.uint64(len(words) - 1)
     while words[slot, 2] != 0 and (words[slot, 0] != head or words[slot, 1] != tail or np.int64(words[slot, 2] >> np.uint64(32)) != length):
         slot = next_slot(slot, len(words))
     return np.int64(words[slot, 2] & np.uint64(0xFFFFFFFF)) - 1
 
 
-@compiled()
-def _fill_merges(merge_list: NDArray[np.int64], merges: NDArray[np.int64]) -> None:
-    """Insert the merges into an empty hash table."""
-    for rank in range(len(merge_list)):
-        key = (merge_list[rank, 0] << 32 | merge_list[rank, 1]) + 1
-        slot = first_slot(np.uint64(key), np.uint64(0), len(merges))
-        while merges[slot, 0] != 0 and merges[slot, 0] != key:
-            slot = next_slot(slot, len(merges))
-        # If a pair is listed twice, the last rank counts.
-        merges[slot, 0], merges[slot, 1] = key, rank << 32 | merge_list[rank, 2]
+@inner
+def prefetch_word(words: NDArray[np.uint64], hash_value: np.uint64) -> None:
+    """Prefetch the row at which `find_hashed_word` looks first."""
+    prefetch(words, np.int64(hash_value & np.uint64(len(words) - 1)) * words.shape[1])
 
 
 @compiled()
@@ -119,7 +119,7 @@ def _find_ordered(
     ids: NDArray[np.int32],
     from_bytes: bool,
     merge_list: NDArray[np.int64],
-    merges: NDArray[np.int64],
+    merges: MergeTable,
     token_rows: NDArray[np.int32],
 ) -> None:
     """Find the tokens that are in order, and fill their `token_rows`.
@@ -138,7 +138,7 @@ def _find_ordered(
         if row[IN_ORDER] == 1 or token_rows[left, IN_ORDER] != 1 or token_rows[right, IN_ORDER] != 1:
             continue
         # If a pair is listed twice, the last rank counts.
-        if find_merge(merges, left, right) >> 32 == rank and stays_apart(left, right, rank, merges, token_rows):
+        if find_merge(merges, left, right) == rank and stays_apart(left, right, rank, merges, token_rows):
             row[LEFT], row[RIGHT], row[RANK], row[IN_ORDER] = left, right, rank, 1
             row[LENGTH] = token_rows[left, LENGTH] + token_rows[right, LENGTH]
 
@@ -149,7 +149,7 @@ def _find_reachable(
     offsets: NDArray[np.int64],
     ids: NDArray[np.int32],
     from_bytes: bool,
-    merges: NDArray[np.int64],
+    merges: MergeTable,
     units: NDArray[np.uint64],
     node_ids: NDArray[np.int32],
     token_rows: NDArray[np.int32],
