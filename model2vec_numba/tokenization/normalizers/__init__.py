@@ -16,7 +16,7 @@ from model2vec_numba.tokenization.normalizers.replace_character import ReplaceCh
 from model2vec_numba.tokenization.regex.matching import automaton_of
 from model2vec_numba.tokenization.stages import Normalizer
 
-__all__ = ["NormalizerSequence", "inserts_characters", "keeps_beginning", "make_normalizer"]
+__all__ = ["NormalizerSequence", "inserts_characters", "keeps_beginning", "make_normalizer", "single_normalizers"]
 
 # The factories of the normalisers that are not local. `local_step` makes the local ones. A factory returns None for JSON of an unknown form.
 _FACTORIES: dict[str, Callable[[dict[str, Any]], Normalizer | None]] = {
@@ -41,7 +41,7 @@ class NormalizerSequence:
 
 def make_normalizer(config: Any) -> Normalizer | None:
     """Return the normaliser that ``normalizer`` of a `tokenizer.json` describes, or ``None`` if this package does not support it."""
-    configs = _flatten(config)
+    configs = single_normalizers(config)
     if configs is None:
         return None
     normalizers: list[Normalizer] = []
@@ -79,7 +79,7 @@ def _of_local_steps(steps: list[LocalStep]) -> Normalizer:
 
 def inserts_characters(config: Any) -> bool:
     """Return whether a normaliser may insert characters at the beginning of a text, because it has a ``Replace`` that matches empty texts."""
-    return any(map(_inserts, _flatten(config) or []))
+    return any(map(_inserts, single_normalizers(config) or []))
 
 
 def _inserts(config: Any) -> bool:
@@ -96,7 +96,7 @@ def keeps_beginning(config: Any) -> bool:
 
     Then the first character of the result always comes from the first character of the text.
     """
-    configs = _flatten(config)
+    configs = single_normalizers(config)
     return configs is not None and all(
         isinstance(single, dict)
         and (
@@ -107,7 +107,7 @@ def keeps_beginning(config: Any) -> bool:
     )
 
 
-def _flatten(config: Any) -> list[Any] | None:
+def single_normalizers(config: Any) -> list[Any] | None:
     """Return the single normalisers of a normaliser, with nested sequences flattened, or ``None`` if a sequence has an unknown form."""
     if config is None:
         return []
@@ -117,7 +117,7 @@ def _flatten(config: Any) -> list[Any] | None:
         return None
     configs: list[Any] = []
     for member in config["normalizers"]:
-        members = None if member is None else _flatten(member)
+        members = None if member is None else single_normalizers(member)
         if members is None:
             return None
         configs += members

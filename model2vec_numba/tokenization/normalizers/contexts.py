@@ -46,7 +46,8 @@ def _decomposition_flags(decompose: Normalizer, compose: Normalizer | None, text
 
     A text can be cut before a code point if the first code point of its decomposition is not moved by canonical ordering (its combining class is 0)
     and does not compose with a code point before it. Three kinds are assumed to compose like this: marks, Hangul vowels and finals, and code points
-    that are part of a composed form in the same page of Unicode. If a code point becomes empty, the code points on its two sides are neighbours.
+    that are part of a composed form among `texts`, which are 256 consecutive code points. If a code point becomes empty, the code points on its two
+    sides are neighbours.
     """
     decomposed = [text or "" for text in normalize_each(decompose, texts)]
     firsts = sorted({text[0] for text in decomposed if text})

@@ -2,7 +2,7 @@
 
 A text consists of segments: a code point and the code points after it that may act on it, usually marks. A table holds the result for each code
 point that is a segment by itself. Another table holds the results for longer segments, which are called runs. Both hold the answers of the
-installed `tokenizers` library, so they follow the same version of Unicode. The first table is filled in pages of 256 code points. The second table
+installed `tokenizers` library, so they follow the same version of Unicode. The first table is filled 256 code points at a time. The second table
 gets a run when it is first met.
 
 The steps of a `Sequence` are applied in one pass over the text if at most one of them looks at neighbours.
@@ -30,7 +30,7 @@ from model2vec_numba.tokenization.normalizers.local_kernel import (
     normalize_texts,
 )
 from model2vec_numba.tokenization.unicode.arena import Arena
-from model2vec_numba.tokenization.unicode.pages import PAGE_COUNT, Pages, code_points_of, fill_lock, no_pages
+from model2vec_numba.tokenization.unicode.pages import PAGE_BITS, PAGE_COUNT, Pages, fill_lock, no_pages
 from model2vec_numba.tokenization.unicode.probes import normalize_each, try_normalize
 from model2vec_numba.tokenization.unicode.utf8 import to_bits
 
@@ -143,8 +143,8 @@ class LocalNormalizer:
         self._arena = Arena(_ARENA_BYTES)
         self._known: dict[bytes, bytes] = {}
         # This reserves nine megabytes of addresses. The system provides memory only for the parts that are written.
-        self.entries: NDArray[np.uint64] = np.zeros(PAGE_COUNT << 8, np.uint64)
-        self.same: NDArray[np.uint64] = np.zeros(PAGE_COUNT << 2, np.uint64)
+        self.entries: NDArray[np.uint64] = np.zeros(PAGE_COUNT << PAGE_BITS, np.uint64)
+        self.same: NDArray[np.uint64] = np.zeros(PAGE_COUNT, np.uint64)
         self.arena = self._arena.data
         self._runs = _make_runs([])
         self._pages = Pages(self._fill_page)
@@ -198,7 +198,11 @@ class LocalNormalizer:
             self._runs = _make_runs(list(self._known.items()))
 
     def _fill_page(self, page: int) -> None:
-        code_points = code_points_of(page)
+        # Four pages are filled together, because `context_flags` looks for composed forms among the code points that it gets.
+        block = page << PAGE_BITS >> 8
+        code_points = range(block << 8, (block + 1) << 8)
+        if self.entries[code_points[0]]:
+            return
         characters = list(map(chr, code_points))
         results = normalize_each(self._whole, characters, self._fence)
         before = normalize_each(self._before, characters, self._fence)
@@ -209,7 +213,7 @@ class LocalNormalizer:
             if result is not None and flag is not None:
                 entries[ord(character) & 0xFF] = self._entry(character, result.encode("utf-8")) | flag
         self.entries[code_points] = entries
-        self.same[page << 2 : (page + 1) << 2] = to_bits(entries == SAME)
+        self.same[block << 2 : (block + 1) << 2] = to_bits(entries == SAME)
 
     def _entry(self, character: str, result: bytes) -> int:
         """Return the entry, without flags, of a character that the library turns into `result`."""

@@ -14,9 +14,9 @@ from model2vec_numba.tokenization.regex.kernel import BEHAVIORS
 from model2vec_numba.tokenization.regex.matching import automaton_of, cut
 from model2vec_numba.tokenization.stages import PreTokenBatch
 
-__all__ = ["ByteLevel", "make_byte_level"]
+__all__ = ["GPT2", "ByteLevel", "make_byte_level"]
 
-_GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
 
 class ByteLevel:
@@ -51,7 +51,7 @@ def make_byte_level(config: dict[str, Any]) -> ByteLevel | None:
         return None
     if not all(isinstance(settings[name], bool) for name in ("add_prefix_space", "trim_offsets", "use_regex")):
         return None
-    automaton = automaton_of("Regex", _GPT2) if settings["use_regex"] else None
+    automaton = automaton_of("Regex", GPT2) if settings["use_regex"] else None
     # `trim_offsets` changes only the offsets that the library returns.
     return ByteLevel(add_prefix_space=settings["add_prefix_space"], automaton=automaton)
 

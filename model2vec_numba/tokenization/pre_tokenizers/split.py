@@ -20,20 +20,20 @@ __all__ = ["Split", "make_split"]
 class Split:
     """Cuts pre-tokens at the matches of an automaton.
 
-    Args:
+    Args, and attributes of the same names:
         automaton: the automaton.
         behavior: a key of `BEHAVIORS`, which says what happens to delimiters.
         invert: whether the texts between the matches are the delimiters, in place of the matches.
     """
 
     def __init__(self, automaton: Automaton, behavior: str, *, invert: bool = False) -> None:
-        self._automaton = automaton
-        self._behavior = BEHAVIORS[behavior]
-        self._invert = invert
+        self.automaton = automaton
+        self.behavior = behavior
+        self.invert = invert
 
     def split(self, pre_tokens: PreTokenBatch, status: NDArray[np.uint8]) -> PreTokenBatch:
         """Return the smaller pre-tokens, as `PreTokenizer.split` describes."""
-        return cut(self._automaton, spelled_out(pre_tokens), status, self._behavior, invert=self._invert)
+        return cut(self.automaton, spelled_out(pre_tokens), status, BEHAVIORS[self.behavior], invert=self.invert)
 
 
 def make_split(config: dict[str, Any]) -> PreTokenizer | None:

@@ -30,7 +30,7 @@ from model2vec_numba.tokenization.regex.kernel import (
 from model2vec_numba.tokenization.regex.parser import Node, UnsupportedPatternError, may_be_empty
 from model2vec_numba.tokenization.regex.steps import Kind, Steps, Threads
 from model2vec_numba.tokenization.unicode.classes import Probe
-from model2vec_numba.tokenization.unicode.pages import PAGE_COUNT, Pages, code_points_of
+from model2vec_numba.tokenization.unicode.pages import PAGE_BITS, PAGE_COUNT, Pages
 
 __all__ = ["Automaton"]
 
@@ -54,6 +54,8 @@ class Automaton:
             the number is 1 if the character is in set ``b``.
 
     Attributes:
+        steps: the steps of the pattern.
+        probe: the function that `make_probe` returned.
         classes: uint8, shape (0x110000,): the column of each code point, or `NO_COLUMN` if its page is not filled.
         table: int32, shape (STATES * COLUMNS,): see `kernel`.
         starts: int32, shape (COLUMNS,): the entry that leads to the first state, for each column of the character before.
@@ -69,10 +71,10 @@ class Automaton:
     """
 
     def __init__(self, node: Node, make_probe: Callable[[tuple[str, ...]], Probe]) -> None:
-        self._steps = Steps(node)
-        self._probe = make_probe(tuple(self._steps.sources))
+        self.steps = Steps(node)
+        self.probe = make_probe(tuple(self.steps.sources))
         self.may_be_empty = may_be_empty(node)
-        self.looks_behind = self._steps.behind is not None
+        self.looks_behind = self.steps.behind is not None
         self._columns: dict[Kind, int] = {None: EDGE}
         # The columns that are filled for all states.
         self._ready: dict[Kind, int] = {}
@@ -84,10 +86,10 @@ class Automaton:
         # The number of columns that are filled, for each state.
         self._filled: dict[int, int] = {}
         self._is_full = False
-        # The characters of the first page, for each column.
+        # The characters up to U+00FF, for each column.
         self._samples: dict[int, list[str]] = {}
         # The system provides memory only for the parts that are written.
-        self.classes: NDArray[np.uint8] = np.zeros(PAGE_COUNT << 8, np.uint8)
+        self.classes: NDArray[np.uint8] = np.zeros(PAGE_COUNT << PAGE_BITS, np.uint8)
         self.table: NDArray[np.int32] = np.zeros(STATES * COLUMNS, np.int32)
         self.starts: NDArray[np.int32] = np.zeros(COLUMNS, np.int32)
         self.ranges = _ALL
@@ -96,7 +98,7 @@ class Automaton:
             raise UnsupportedPatternError("the automaton is too large")
 
     def random_texts(self, count: int, max_length: int) -> Iterator[str]:
-        """Yield random texts of characters of the first page. Most characters are chosen so that a match that has begun can go on."""
+        """Yield random texts of characters up to U+00FF. Most characters are chosen so that a match that has begun can go on."""
         draw = random.Random(0)
         columns = list(self._samples)
         rows = self.table.reshape(STATES, COLUMNS)[:, columns] // COLUMNS
@@ -112,17 +114,20 @@ class Automaton:
             yield text
 
     def _fill_page(self, page: int) -> None:
-        """Write the column of each code point of a page.
+        """Write the column of each code point of a page. Four pages are filled together, so that all of ASCII is known at once.
 
         A signal handler may interrupt this and fill the same page. So each step may be done twice.
         """
-        characters = list(map(chr, code_points_of(page)))
-        kinds = list(self._probe(characters))
-        self._steps.work = 0
+        block = page << PAGE_BITS >> 8
+        if self.classes[block << 8]:
+            return
+        characters = list(map(chr, range(block << 8, (block + 1) << 8)))
+        kinds = list(self.probe(characters))
+        self.steps.work = 0
         for kind in sorted({*kinds} - self._columns.keys()):
             if (column := next(self._free_columns, None)) is not None:
                 self._columns[kind] = column
-        if page == 0:
+        if block == 0:
             self._ascii = [self._columns.get(kind, UNSUPPORTED) for kind in kinds[:0x80]]
             self._small_letters = set(kinds[ord("a") : ord("z") + 1])
             self._letters = self._small_letters.union(kinds[ord("A") : ord("Z") + 1])
@@ -130,22 +135,22 @@ class Automaton:
             self._fill_rows()
         if not self._is_full:
             self._ready = dict(self._columns)
-        columns = [UNSUPPORTED if self._steps.may_fold(c) else self._ready.get(kind, UNSUPPORTED) for c, kind in zip(characters, kinds, strict=True)]
-        if page == 0:
+        columns = [UNSUPPORTED if self.steps.may_fold(c) else self._ready.get(kind, UNSUPPORTED) for c, kind in zip(characters, kinds, strict=True)]
+        if block == 0:
             for column, character in zip(columns, characters, strict=True):
                 self._samples.setdefault(column, []).append(character)
         # Other threads may run the kernel at the same time. They see the new columns only from here on.
-        self.classes[page << 8 : (page + 1) << 8] = columns
+        self.classes[block << 8 : (block + 1) << 8] = columns
 
     def _fill_rows(self) -> None:
         """Fill all columns of all states, including the states that are found on the way."""
-        starts = {column: self._entry((self._steps.first, self._behind(kind))) for kind, column in list(self._columns.items())}
+        starts = {column: self._entry((self.steps.first, self._behind(kind))) for kind, column in list(self._columns.items())}
         while not self._is_full and (todo := [number for number in list(self._states) if self._filled.get(number, 0) < len(self._columns)]):
             for number in todo:
                 threads, before = self._states[number]
                 columns = list(self._columns.items())
                 for kind, column in columns[self._filled.get(number, 0) :]:
-                    following, accepts = self._steps.read(threads, before, kind)
+                    following, accepts = self.steps.read(threads, before, kind)
                     self.table[number * COLUMNS + column] = self._entry((following, self._behind(kind))) + ACCEPTS * accepts
                 self._filled[number] = len(columns)
         if self.may_be_empty or self.looks_behind:
@@ -167,7 +172,7 @@ class Automaton:
             self.ranges = self._find_ranges(row[self._ascii])
             lowest, highest = self.ranges[:2].tolist()
             searches = SEARCHES * (lowest > ord("z") or highest < ord("a"))
-            skips = start & (LOOPS | LOOPS_SMALL) or LOOPS * (not any(self._steps.read(self._steps.first, 0, kind)[0] for kind in self._letters))
+            skips = start & (LOOPS | LOOPS_SMALL) or LOOPS * (not any(self.steps.read(self.steps.first, 0, kind)[0] for kind in self._letters))
             self.starts[:] = SEARCH + (searches or skips)
         self.table[SEARCH + FIRST_COLUMN : SEARCH + COLUMNS] = np.where(row >= COLUMNS, row, self.starts[EDGE])[FIRST_COLUMN:]
 
@@ -179,7 +184,7 @@ class Automaton:
         seconds = [0, 0xFF] if rows[:, EDGE].any() else np.flatnonzero(rows[:, self._ascii].any(0)).tolist()
         bounds = [bound(numbers, default=0x80) for numbers in (firsts, seconds) for bound in (min, max)]
         # If all sets are known to be ASCII, all other characters are of kind 0. No text has the byte 0xFF, so it leaves out all of them.
-        is_ascii = all(map(_is_ascii, self._steps.sources))
+        is_ascii = all(map(_is_ascii, self.steps.sources))
         may_be_second = rows[:, EDGE].any() or rows[:, self._columns.get(0, EDGE)].any()
         return np.array([*bounds, 0xFF if is_ascii else 0x80, 0xFF if is_ascii and not may_be_second else 0x80], np.uint8)
 
@@ -190,7 +195,7 @@ class Automaton:
         entry = self._entries.get(state)
         if entry is None:
             number = next(self._free_states, None)
-            if number is None or self._steps.work > _MAX_WORK:
+            if number is None or self.steps.work > _MAX_WORK:
                 self._is_full = True
                 return 0
             entry = self._entries[state] = number * COLUMNS + self._skips(state)
@@ -200,18 +205,18 @@ class Automaton:
     def _skips(self, state: _State) -> int:
         """Return the flag of an entry that leads to a state: `LOOPS`, `LOOPS_SMALL` or 0."""
         for flag, kinds in ((LOOPS, self._letters), (LOOPS_SMALL, self._small_letters)):
-            steps = {((threads, self._behind(kind)), accepts) for kind in kinds for threads, accepts in [self._steps.read(*state, kind)]}
+            steps = {((threads, self._behind(kind)), accepts) for kind in kinds for threads, accepts in [self.steps.read(*state, kind)]}
             if len(steps) == 1:
                 ((following, _),) = steps
                 if following[0] and all(
-                    self._behind(kind) == following[1] and self._steps.read(*following, kind) == (following[0], True) for kind in kinds
+                    self._behind(kind) == following[1] and self.steps.read(*following, kind) == (following[0], True) for kind in kinds
                 ):
                     return flag
         return 0
 
     def _behind(self, kind: Kind) -> Kind:
         """Return the part of a kind that a test of the character before may ask for."""
-        return 0 if self._steps.behind is None else None if kind is None else kind & self._steps.behind
+        return 0 if self.steps.behind is None else None if kind is None else kind & self.steps.behind
 
 
 def _is_ascii(source: str) -> bool:

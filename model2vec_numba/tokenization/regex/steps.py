@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeAlias
 
 from model2vec_numba.tokenization.regex.parser import Characters, Choice, Look, Node, Repeat, Run, UnsupportedPatternError
 
-__all__ = ["Kind", "Read", "Steps", "Threads"]
+__all__ = ["Fork", "Kind", "Read", "Steps", "Test", "Threads"]
 
 # The sets that a character is in: bit ``b`` is 1 if it is in set ``b``. ``None`` is the edge of the text, where there is no character.
 Kind: TypeAlias = "int | None"
@@ -28,7 +28,7 @@ class Read(NamedTuple):
     following: int
 
 
-class _Test(NamedTuple):
+class Test(NamedTuple):
     """Goes to step `following` if a `Look` with these attributes matches. `set`: the number of the set of its source, or ``None``."""
 
     behind: bool
@@ -38,7 +38,7 @@ class _Test(NamedTuple):
     following: int
 
 
-class _Fork(NamedTuple):
+class Fork(NamedTuple):
     """Tries steps in order."""
 
     following: Threads
@@ -48,6 +48,7 @@ class Steps:
     """The steps of a pattern.
 
     Attributes:
+        steps: the steps. Step 0 is the end of a match, which is ``None``.
         sources: for each set, a regular expression for one character.
         first: the threads at the beginning of a search.
         behind: the bits of the sets that a test of the character before asks for; ``None`` if there is no such test.
@@ -58,11 +59,10 @@ class Steps:
     """
 
     def __init__(self, node: Node) -> None:
-        # Step 0 is the end of a match.
-        self._steps: list[Read | _Test | _Fork | None] = [None]
+        self.steps: list[Read | Test | Fork | None] = [None]
         self.sources: list[str] = []
         self.first: Threads = (self._add(node, 0),)
-        behind = [step.set for step in self._steps if isinstance(step, _Test) and step.behind]
+        behind = [step.set for step in self.steps if isinstance(step, Test) and step.behind]
         self.behind = sum({1 << number for number in behind if number is not None}) if behind else None
         self.work = 0
 
@@ -71,32 +71,32 @@ class Steps:
         if isinstance(node, Characters):
             return self._append(Read(self._set(node.source), node.letter, following))
         if isinstance(node, Look):
-            return self._append(_Test(node.behind, None if node.source is None else self._set(node.source), node.edge, node.negated, following))
+            return self._append(Test(node.behind, None if node.source is None else self._set(node.source), node.edge, node.negated, following))
         if isinstance(node, Run):
             for member in reversed(node.members):
                 following = self._add(member, following)
             return following
         if isinstance(node, Choice):
-            return self._append(_Fork(tuple([self._add(option, following) for option in node.options])))
+            return self._append(Fork(tuple([self._add(option, following) for option in node.options])))
         return self._add_repeat(node, following)
 
     def _add_repeat(self, node: Repeat, following: int) -> int:
         after, order = following, 1 if node.greedy else -1
         if node.high is None:
-            following = self._append(_Fork(()))
-            self._steps[following] = _Fork((self._add(node.body, following), after)[::order])
+            following = self._append(Fork(()))
+            self.steps[following] = Fork((self._add(node.body, following), after)[::order])
         else:
             for _ in range(node.high - node.low):
-                following = self._append(_Fork((self._add(node.body, following), after)[::order]))
+                following = self._append(Fork((self._add(node.body, following), after)[::order]))
         for _ in range(node.low):
             following = self._add(node.body, following)
         return following
 
-    def _append(self, step: Read | _Test | _Fork) -> int:
-        if len(self._steps) == _MAX_STEPS:
+    def _append(self, step: Read | Test | Fork) -> int:
+        if len(self.steps) == _MAX_STEPS:
             raise UnsupportedPatternError("the pattern is too long")
-        self._steps.append(step)
-        return len(self._steps) - 1
+        self.steps.append(step)
+        return len(self.steps) - 1
 
     def _set(self, source: str) -> int:
         if source not in self.sources:
@@ -122,13 +122,13 @@ class Steps:
                 continue
             done.add(number)
             self.work += 1
-            step = self._steps[number]
+            step = self.steps[number]
             if step is None:
                 return tuple(following), True
             if isinstance(step, Read):
                 if kind is not None and kind >> step.set & 1:
                     following[step.following] = None
-            elif isinstance(step, _Fork):
+            elif isinstance(step, Fork):
                 stack += reversed(step.following)
             else:
                 seen = before if step.behind else kind
@@ -139,18 +139,18 @@ class Steps:
 
     def first_reads(self, threads: Iterable[int] | None = None) -> Iterator[Read]:
         """Yield the steps that may read the next character. `threads`: the threads of a search. ``None``: all steps."""
-        stack = list(range(len(self._steps)) if threads is None else threads)
+        stack = list(range(len(self.steps)) if threads is None else threads)
         done = set()
         while stack:
             number = stack.pop()
-            step = self._steps[number]
+            step = self.steps[number]
             if number in done or step is None:
                 continue
             done.add(number)
             if isinstance(step, Read):
                 yield step
             else:
-                stack += step.following if isinstance(step, _Fork) else (step.following,)
+                stack += step.following if isinstance(step, Fork) else (step.following,)
 
     def may_fold(self, character: str) -> bool:
         """Return whether several letters of the pattern that match in any case may together match `character`.

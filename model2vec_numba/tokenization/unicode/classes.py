@@ -14,7 +14,7 @@ from tokenizers.normalizers import Replace
 from tokenizers.pre_tokenizers import PreTokenizer
 
 from model2vec_numba.jit.decorators import inner
-from model2vec_numba.tokenization.unicode.pages import PAGE_COUNT, Pages, ask_for_page, code_points_of
+from model2vec_numba.tokenization.unicode.pages import PAGE_BITS, PAGE_COUNT, Pages, ask_for_page, code_points_of
 from model2vec_numba.tokenization.unicode.probes import normalize_each
 from model2vec_numba.tokenization.unicode.utf8 import decode, to_bits
 
@@ -53,15 +53,15 @@ class ClassTable:
     def __init__(self, probe: Probe) -> None:
         self._probe = probe
         # This is a megabyte of address space. The system provides memory only for the pages that are written.
-        self.classes: NDArray[np.uint8] = np.zeros(PAGE_COUNT << 8, np.uint8)
-        self.zeros: NDArray[np.uint64] = np.zeros(PAGE_COUNT << 2, np.uint64)
+        self.classes: NDArray[np.uint8] = np.zeros(PAGE_COUNT << PAGE_BITS, np.uint8)
+        self.zeros: NDArray[np.uint64] = np.zeros(PAGE_COUNT, np.uint64)
         self.pages = Pages(self._fill_page)
 
     def _fill_page(self, page: int) -> None:
         code_points = code_points_of(page)
         classes = np.fromiter(self._probe(list(map(chr, code_points))), np.uint8, len(code_points))
         self.classes[code_points] = classes | np.uint8(FILLED)
-        self.zeros[page << 2 : (page + 1) << 2] = to_bits(classes == 0)
+        self.zeros[page : page + 1] = to_bits(classes == 0)
 
 
 def classes_by(pre_tokenizer: PreTokenizer, *kinds: str) -> Probe:

@@ -1,6 +1,6 @@
-"""Tables with an entry for each code point, filled from the `tokenizers` library page by page. A page has 256 code points.
+"""Tables with an entry for each code point, filled from the `tokenizers` library page by page. A page has 64 code points.
 
-Filling all 4,352 pages would take seconds, and a text needs only a few. So a kernel that meets an entry which is not filled asks for its page in
+Filling all 17,408 pages would take seconds, and a text needs only a few. So a kernel that meets an entry which is not filled asks for its page in
 an array, `missing`. The caller then fills the page and calls the kernel again; see `Pages.rounds`.
 """
 
@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 from model2vec_numba.jit.decorators import inner
 from model2vec_numba.parallel.forks import forks_wait_for
 
-__all__ = ["PAGE_COUNT", "Pages", "ask_for_page", "code_points_of", "fill_lock", "no_pages"]
+__all__ = ["PAGE_BITS", "PAGE_COUNT", "Pages", "ask_for_page", "code_points_of", "fill_lock", "no_pages"]
 
-PAGE_COUNT = 0x110000 >> 8
+PAGE_BITS = 6
+PAGE_COUNT = 0x110000 >> PAGE_BITS
+# The pages of U+0000 to U+00FF, which nearly all texts need.
+_FIRST_PAGES = range(0x100 >> PAGE_BITS)
 
 # The thread that fills pages holds this lock. It may take the lock again, in a signal handler that needs pages itself.
 fill_lock = threading.RLock()
@@ -35,17 +38,17 @@ def no_pages() -> NDArray[np.uint8]:
 @inner
 def ask_for_page(code_point: int, missing: NDArray[np.uint8]) -> None:
     """Write to `missing` that the page of a code point is needed."""
-    missing[code_point >> 8] = 1
+    missing[code_point >> PAGE_BITS] = 1
     missing[PAGE_COUNT] = 1
 
 
 def code_points_of(page: int) -> range:
     """Return the code points of a page. The pages of surrogates are never asked for, because valid text has none."""
-    return range(page << 8, (page + 1) << 8)
+    return range(page << PAGE_BITS, (page + 1) << PAGE_BITS)
 
 
 class Pages:
-    """The filled pages of one table. The first page, which nearly all texts need, is filled at once.
+    """The filled pages of one table. The first pages, which nearly all texts need, are filled at once.
 
     Args:
         fill_page: fills a page of the table. Only one thread calls it at a time, but a signal handler may call it in the middle of another call.
@@ -53,8 +56,9 @@ class Pages:
 
     def __init__(self, fill_page: Callable[[int], object]) -> None:
         self._fill_page = fill_page
-        fill_page(0)
-        self._filled = {0}
+        for page in _FIRST_PAGES:
+            fill_page(page)
+        self._filled = set(_FIRST_PAGES)
 
     def rounds(self) -> Iterator[NDArray[np.uint8]]:
         """Yield an array `missing` for each call of a kernel, until the kernel asks for no page.

@@ -10,7 +10,7 @@ import pytest
 from numba import njit
 from numpy.typing import NDArray
 
-from model2vec_numba.tokenization.unicode.pages import PAGE_COUNT, Pages, ask_for_page, code_points_of, no_pages
+from model2vec_numba.tokenization.unicode.pages import PAGE_BITS, PAGE_COUNT, Pages, ask_for_page, code_points_of, no_pages
 from model2vec_numba.tokenization.unicode.utf8 import decode
 from tokenization.texts import REPRESENTATIVES
 
@@ -34,17 +34,17 @@ def decode_all(data: NDArray[np.uint8], size: int, code_points: NDArray[np.int64
 def test_pages_are_filled_once() -> None:
     filled: list[int] = []
     pages = Pages(filled.append)
-    assert filled == [0]
+    assert filled == [0, 1, 2, 3]
     missing = no_pages()
     assert not pages.fill(missing)
     ask(np.array([0x41, 0x3B1, 0x3B2, 0x10FFFF]), missing)
     assert pages.fill(missing)
-    assert filled == [0, 3, PAGE_COUNT - 1]
+    assert filled == [0, 1, 2, 3, 0x3B1 >> PAGE_BITS, PAGE_COUNT - 1]
     # Nothing is asked for any more.
     assert not missing.any() and not pages.fill(missing)
     ask(np.array([0x3B1]), missing)
     assert pages.fill(missing)
-    assert filled == [0, 3, PAGE_COUNT - 1]
+    assert filled == [0, 1, 2, 3, 0x3B1 >> PAGE_BITS, PAGE_COUNT - 1]
 
 
 def test_code_points() -> None:
@@ -72,7 +72,7 @@ def test_threads_fill_pages_once(round_number: int) -> None:
 
     def use_pages(_: int) -> None:
         missing = no_pages()
-        ask(np.arange(0, 0x4000, 0x80), missing)
+        ask(np.arange(0, 0x40 << PAGE_BITS, 1 << PAGE_BITS - 1), missing)
         assert pages.fill(missing)
         assert set(filled) >= set(range(0x40))
 
