@@ -17,12 +17,14 @@ from model2vec_numba.jit.cache import counts
 from model2vec_numba.model import StaticModel
 from model2vec_numba.pooling.kernels import PARALLEL_TOKENS, pool_long_text
 from model2vec_numba.text.columns import column_batches
+from model2vec_numba.tokenization.chunks.rows import copy_rows, make_rows
 
 __all__ = ["Warmed", "warmup"]
 
 # The storage types by their names in safetensors, and their sizes in bytes.
 _STORAGE = {"F32": 4, "F16": 2, "BF16": 2, "F64": 8, "I8": 1}
 _DIM = 32
+_FEW_ROWS = 16
 # The texts contain runs of spaces, marks in the wrong order and characters that can be composed, because normalisers look for these.
 _TEXTS = ("It is cold today.", "Caf\u00e9  \u4f60\u597d, 12 don't [MASK] <s>!\n", "a\u0323\u0301 e\u0301  \uff21 \u1112\u1161\u11ab", "")
 
@@ -61,6 +63,8 @@ def warmup() -> Warmed:
         for dtype in _STORAGE if name == "wordpiece" else ["F32"]:
             for weights in [False, True] if name == "wordpiece" else [False]:
                 _use(_model(tokenizer, dtype, weights))
+    # The cache of chunks grows only after tens of thousands of chunks.
+    copy_rows(make_rows(_FEW_ROWS), make_rows(_FEW_ROWS))
     new = counts.saved[saved:]
     if len(new) < counts.compiled - compiled:
         raise OSError(f"only {len(new)} of {counts.compiled - compiled} compiled kernels could be stored; set NUMBA_CACHE_DIR to another folder")
@@ -97,7 +101,7 @@ def _tokenizers() -> dict[str, Tokenizer]:
             pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()]),
         ),
         "unigram, white space": _assemble(
-            models.Unigram(unigram_tokens, 0), normalizers.Sequence([normalizers.Replace(Regex(r"\s+"), " ")]), pre_tokenizers.WhitespaceSplit()
+            models.Unigram(unigram_tokens, 0), normalizers.Sequence([normalizers.Replace(Regex(r"[\s,]+"), " ")]), pre_tokenizers.WhitespaceSplit()
         ),
         "unigram, one piece": _assemble(models.Unigram(unigram_tokens, 0), normalizers.Prepend("\u2581"), pre_tokenizers.Metaspace()),
         "byte-level BPE": _assemble(models.BPE(byte_vocabulary, merges), None, pre_tokenizers.ByteLevel(add_prefix_space=False)),

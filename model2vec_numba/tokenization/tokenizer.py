@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 
 from model2vec_numba.batches import TextBatch, TokenBatch, token_batch
 from model2vec_numba.tokenization.added_tokens.reading import read_added_tokens
+from model2vec_numba.tokenization.bert.core import BertCore
 from model2vec_numba.tokenization.bert.tables import make_bert_core
+from model2vec_numba.tokenization.chunks.core import ChunkedCore
+from model2vec_numba.tokenization.chunks.rules import chunk_rule
 from model2vec_numba.tokenization.library import tokenize_with_library
 from model2vec_numba.tokenization.pipeline import make_pipeline
 from model2vec_numba.tokenization.spec.spec import TokenizerSpec
@@ -122,6 +125,10 @@ def make_tokenizer(spec: TokenizerSpec) -> BatchTokenizer:
     core: Core | None = None
     if spec.keeps_ids and added is not None:
         core = make_bert_core(spec, added) or make_pipeline(spec, added)
+        # The core for BERT's pipeline has a cache of chunks of its own.
+        rule = None if core is None or isinstance(core, BertCore) else chunk_rule(spec, added)
+        if core is not None and rule is not None:
+            core = ChunkedCore(core, rule)
     # No added token is then in two sections, nor takes the white space of another section where a token of white space might be.
     cuts_at_spaces = core is not None and core.cuts_at_spaces and added is not None and not added.hold_white_space
     return BatchTokenizer(spec, core, cuts_at_spaces=cuts_at_spaces)

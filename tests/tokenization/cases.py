@@ -16,6 +16,7 @@ from model2vec_numba.batches import TextBatch
 from model2vec_numba.errors import TokenizationError
 from model2vec_numba.tokenization.added_tokens.reading import read_added_tokens
 from model2vec_numba.tokenization.bert.tables import make_bert_core
+from model2vec_numba.tokenization.chunks.core import ChunkedCore
 from model2vec_numba.tokenization.components import is_library_error
 from model2vec_numba.tokenization.pipeline import make_pipeline
 from model2vec_numba.tokenization.spec.spec import TokenizerSpec, parse_tokenizer
@@ -61,7 +62,8 @@ class Comparison:
     Attributes:
         spec: the tokenizer.
         tokenizers: the tokenisers with a core, by the name of the core: ``bert``, ``pipeline``. There may be none.
-        chosen: the tokeniser that the package chooses, which is the first of them if there are any.
+        chosen: the tokeniser that the package chooses: the first of them if there are any, with a cache of chunks in front of the pipeline if a
+            rule allows it.
         texts: the number of texts that were compared.
         fallbacks: how many of them a core left to the library, over all cores, if this was counted.
     """
@@ -71,9 +73,9 @@ class Comparison:
         added = read_added_tokens(self.spec)
         cores = {"bert": make_bert_core(self.spec, added), "pipeline": make_pipeline(self.spec, added)} if self.spec.keeps_ids and added else {}
         self.tokenizers = {name: BatchTokenizer(self.spec, core, cuts_at_spaces=False) for name, core in cores.items() if core is not None}
-        # The tokeniser that the package chooses: with the first core, or with none. A test makes sure of that.
         self.chosen = make_tokenizer(self.spec)
-        self.tokenizers.update(dict.fromkeys(list(self.tokenizers)[:1], self.chosen))
+        # A test makes sure of the choice.
+        self._compared = {**self.tokenizers, "chosen": self.chosen} if isinstance(self.chosen._core, ChunkedCore) else self.tokenizers
         model = config["model"]
         self._unknown = model["unk_id"] if "unk_id" in model else model["vocab"].get(model.get("unk_token"))
         self.texts = 0
@@ -81,7 +83,7 @@ class Comparison:
 
     def all_tokenizers(self) -> list[BatchTokenizer]:
         """Return the tokenisers with each core, or the one without a core."""
-        return list(self.tokenizers.values()) or [self.chosen]
+        return list(self._compared.values()) or [self.chosen]
 
     def library(self, texts: Sequence[str]) -> Ids:
         """Return the library's ids of each text, without the unknown id. The package has no part in them.
@@ -126,7 +128,7 @@ class Comparison:
         while group := list(islice(texts, batch_size)):
             try:
                 expected = self.library(group)
-                found = {name: self.ids(tokenizer, group) for name, tokenizer in self.tokenizers.items()}
+                found = {name: self.ids(tokenizer, group) for name, tokenizer in self._compared.items()}
             except TokenizationError:
                 # The library refuses one of the texts. The others are compared one by one.
                 if len(group) > 1:
@@ -136,7 +138,7 @@ class Comparison:
             for name, ids in found.items():
                 yield from ((name, text) for text, ours, theirs in zip(group, ids, expected, strict=True) if ours != theirs)
                 if count_fallbacks:
-                    self.fallbacks += self.tokenizers[name].fallback_count(flatten_tightly(group))
+                    self.fallbacks += self._compared[name].fallback_count(flatten_tightly(group))
 
     def check(self, texts: Iterable[str], *, batch_size: int = 8192) -> None:
         """Fail with a small example, unless every core gives the library's ids for every text."""
@@ -146,7 +148,7 @@ class Comparison:
     def describe(self, name: str, text: str) -> str:
         """Return a shorter text for which a core and the library differ, with the ids of both."""
         small = _shorten(text, lambda shorter: any(core == name for core, _ in self.mismatches([shorter])))
-        return f"{small!r} ({name}): {self.ids(self.tokenizers[name], [small])[0]}, not {self.library([small])[0]}"
+        return f"{small!r} ({name}): {self.ids(self._compared[name], [small])[0]}, not {self.library([small])[0]}"
 
     def fallback_counts(self, texts: Sequence[str]) -> dict[str, int]:
         """Return for each core how many of the texts it leaves to the library."""

@@ -15,7 +15,6 @@ from helpers import EDGE_TEXTS
 from model2vec_numba.jit.simd import BLOCK
 from model2vec_numba.text.strings import flatten
 from model2vec_numba.tokenization.bert import core
-from model2vec_numba.tokenization.lookup import piece_cache
 from tokenization.cases import Comparison, comparison
 from tokenization.configs import (
     BERT_SETTINGS,
@@ -25,13 +24,13 @@ from tokenization.configs import (
     bert_config,
     with_added_tokens,
     with_model,
-    with_prefix,
     with_tokens,
 )
 from tokenization.texts import REPRESENTATIVES, assigned_characters, every_code_point, natural_texts, pairs, random_texts
 
 # The number of bytes that the kernel cuts at a time.
-WINDOW = core._WINDOW
+# Many chunks are looked up at a time. This is more than the bytes of short words that are looked up at once.
+WINDOW = 8 * BLOCK
 # The number of bytes of a text whose ids are written to memory that is kept.
 SHORT = core.SHORT_BYTES
 
@@ -137,15 +136,6 @@ def test_tokens_that_no_text_gives() -> None:
     Comparison(with_tokens(bert_config(), tokens)).check([*tokens, *EDGE_TEXTS, "a", "a\0", "#", "##", "####a", "new york"])
 
 
-def test_words_that_share_rows_of_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Words of up to 19 bytes, of few and of many pieces and unknown, in a cache of two rows."""
-    monkeypatch.setattr(piece_cache, "_SMALL_ROWS", 2)
-    case = Comparison(with_prefix(bert_config(), "##", 60))
-    draw = random.Random(9)
-    words = ["".join(draw.choices("etaoinshr\u00e9\u65e5", k=draw.randint(1, 19))) for _ in range(400)]
-    case.check([" ".join(draw.choices(words, k=60)) for _ in range(200)])
-
-
 def check_long_words(unit: str, characters: int) -> None:
     """Compare words over the limit. Where no word is too long, the library takes quadratic time, so it sees only shorter words."""
     word = unit * (characters // len(unit))
@@ -198,8 +188,7 @@ def test_ends_of_the_data() -> None:
 
 @pytest.mark.parametrize("edge", [BLOCK, 2 * BLOCK, WINDOW, 2 * WINDOW])
 def test_edges_of_blocks(edge: int) -> None:
-    """A kernel reads `BLOCK` bytes at a time and cuts `WINDOW` bytes at a time. The ids must not depend on these edges."""
-    assert WINDOW == 8 * BLOCK
+    """A kernel reads `BLOCK` bytes at a time and looks up a window of chunks at a time. The ids must not depend on these edges."""
     shifts = range(edge - 24, edge + 4, 1 if edge <= 2 * BLOCK else 3)
     for fill in ("x", "x ", " ", "."):
         texts = [(fill * edge)[:shift] + feature + tail for feature in FEATURES for shift in shifts for tail in ("", " the cat", "y" * 70)]

@@ -12,7 +12,7 @@ from tokenizers.pre_tokenizers import PreTokenizer
 
 from model2vec_numba.tokenization.bert.core import DROP, ISOLATE, LONG_WORD, NONSTARTER, SPACE, UNSUPPORTED, WORD
 from model2vec_numba.tokenization.unicode.arena import Arena
-from model2vec_numba.tokenization.unicode.pages import PAGE_COUNT, Pages, code_points_of
+from model2vec_numba.tokenization.unicode.pages import PAGE_BITS, PAGE_COUNT, Pages, code_points_of
 from model2vec_numba.tokenization.unicode.probes import find_nonstarters, normalize_each
 
 __all__ = ["CodePointTable"]
@@ -46,7 +46,7 @@ class CodePointTable:
         self._decomposes = decomposes
         self._arena = Arena(_ARENA_BYTES)
         # This is nine megabytes of address space. The system provides memory only for the pages that are written.
-        self.entries: NDArray[np.uint64] = np.zeros(PAGE_COUNT << 8, np.uint64)
+        self.entries: NDArray[np.uint64] = np.zeros(PAGE_COUNT << PAGE_BITS, np.uint64)
         self.arena = self._arena.data
         self.pages = Pages(self._fill_page)
 
@@ -94,13 +94,15 @@ class CodePointTable:
 
     def _classes(self, characters: list[str]) -> dict[str, int]:
         """Return the class of each character in the pre-tokeniser: `SPACE`, `ISOLATE` or `WORD`."""
-        # Each character stands between two letters. It is a pre-token if it is isolated, and in no pre-token if it is a space.
-        pre_tokens = self._pre_tokenizer.pre_tokenize_str("".join(f"a{character}a " for character in characters))
-        lengths = {first: last - first for _, (first, last) in pre_tokens}
-        classes = {}
-        for index, character in enumerate(characters):
-            if lengths.get(4 * index) == 3:
-                classes[character] = WORD
-            else:
-                classes[character] = ISOLATE if lengths.get(4 * index + 1) == 1 else SPACE
+        # Each character stands between two letters. It is a pre-token if it is isolated, and in no pre-token if it is a space. Most are neither, so
+        # there are few pre-tokens.
+        classes = dict.fromkeys(characters, WORD)
+        end = 0
+        for _, (first, last) in self._pre_tokenizer.pre_tokenize_str("a".join(["", *characters, ""])):
+            # Characters are at the odd places. A character between two pre-tokens is a space.
+            for place in range(end, first):
+                classes[characters[place >> 1]] = SPACE
+            if last - first == 1 and first & 1:
+                classes[characters[first >> 1]] = ISOLATE
+            end = last
         return classes

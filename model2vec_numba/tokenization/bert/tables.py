@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import string
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +27,7 @@ from model2vec_numba.tokenization.bert.core import (
     BertTables,
 )
 from model2vec_numba.tokenization.components import has_form, library_normalizer
+from model2vec_numba.tokenization.lookup.double_array import LARGEST_TRIE_ID
 from model2vec_numba.tokenization.lookup.word_pieces import build_vocabulary
 from model2vec_numba.tokenization.normalizers import make_normalizer
 from model2vec_numba.tokenization.pipeline import PipelineCore, make_cutter, normalize_contents
@@ -55,6 +55,7 @@ def make_bert_core(spec: TokenizerSpec, added: AllAddedTokens) -> BertCore | Pip
         or not has_form(model, _MODEL)
         or model["type"] != "WordPiece"
         or spec.plain_vocabulary is None
+        or spec.mapped_vocabulary[1].max(initial=0) > LARGEST_TRIE_ID
         or model["unk_token"] not in model["vocab"]
         or model["max_input_chars_per_word"] < 1
     ):
@@ -67,12 +68,16 @@ def make_bert_core(spec: TokenizerSpec, added: AllAddedTokens) -> BertCore | Pip
         # If normalisation empties an added token, only the library can find it.
         if contents is None:
             return None
-        core = BertCore(_make_tables(spec, library_normalizer(_NO_NORMALIZER), empty.pre_tokenizer, decomposes=False), make_finder(NO_TOKENS, None))
+        core = BertCore(
+            _make_tables(spec, library_normalizer(_NO_NORMALIZER), empty.pre_tokenizer, decomposes=False),
+            make_finder(NO_TOKENS, None),
+            finds_in_texts=False,
+        )
         cutters = [make_cutter(tokens, spec.unk_token_id) for tokens in (added.raw, contents)]
         return PipelineCore(stage, core, *cutters, knows_beginnings=True)
     strips_accents = normalizer["lowercase"] if normalizer["strip_accents"] is None else normalizer["strip_accents"]
     tables = _make_tables(spec, empty.normalizer, empty.pre_tokenizer, decomposes=strips_accents)
-    return BertCore(tables, make_finder(added.raw, spec.unk_token_id))
+    return BertCore(tables, make_finder(added.raw, spec.unk_token_id), finds_in_texts=added.hold_white_space)
 
 
 def _make_tables(spec: TokenizerSpec, normalizer: Normalizer, pre_tokenizer: PreTokenizer, *, decomposes: bool) -> BertTables:
@@ -86,16 +91,13 @@ def _make_tables(spec: TokenizerSpec, normalizer: Normalizer, pre_tokenizer: Pre
     if not tokens.data[: tokens.offsets[-1]].all():
         kept = [token for token in vocabulary if "\0" not in token]
         tokens, ids = flatten(kept), np.array([vocabulary[token] for token in kept], np.int32)
-    prefix = model["continuing_subword_prefix"].encode("utf-8")
-    prefix_begins_words = not prefix or byte_kinds[prefix[0]] != BYTE_ISOLATE
     return BertTables(
         byte_kinds,
-        _ascii_is_standard(byte_kinds),
         lowercases,
         code_points.entries,
         code_points.arena,
         code_points.pages,
-        build_vocabulary(tokens, ids, prefix, prefix_begins_words),
+        build_vocabulary(tokens, ids, model["continuing_subword_prefix"].encode("utf-8")).trie,
         model["vocab"][model["unk_token"]],
         model["max_input_chars_per_word"],
     )
@@ -121,13 +123,3 @@ def _byte_kinds(table: CodePointTable) -> tuple[NDArray[np.uint8], bool]:
         elif entry & KIND_MASK == WORD and c in alnum and (same or lower):
             kinds[c] = BYTE_ALNUM
     return kinds, lower and not same
-
-
-def _ascii_is_standard(byte_kinds: NDArray[np.uint8]) -> bool:
-    """Return whether ASCII's letters and digits, white space and punctuation marks have the classes that these names say."""
-    kinds = [(chr(c), int(kind)) for c, kind in enumerate(byte_kinds[:128])]
-    return (
-        all((kind == BYTE_ALNUM) == c.isalnum() for c, kind in kinds)
-        and all(kind == BYTE_SPACE for c, kind in kinds if c in " \t\n\r")
-        and all((kind == BYTE_ISOLATE) == (c in string.punctuation) for c, kind in kinds)
-    )

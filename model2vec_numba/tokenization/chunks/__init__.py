@@ -1,0 +1,1 @@
+"""A cache from chunks of text, as they are, to token ids, in front of a tokeniser core."""
