@@ -49,6 +49,9 @@ DIMENSIONS = 256
 SIF_COEFFICIENT = 1e-4
 DTYPE = "int8"
 
+# The tensor begins at a multiple of this many bytes, a cache line of the processor, so that rows are read faster. The safetensors library uses 8.
+ALIGNMENT = 64
+
 MODEL_FILES = ("config.json", "tokenizer.json", "model.safetensors", "modules.json")
 DEFAULT_OUTPUT = Path(__file__).resolve().parent.parent / "model2vec_numba" / "default_model"
 
@@ -98,6 +101,14 @@ def write(model: StaticModel, output: Path) -> None:
             shutil.copyfile(Path(temporary, name), output / name)
 
 
+def align(path: Path) -> None:
+    """Add spaces to the header of a safetensors file, so that the tensor is aligned; see ``ALIGNMENT``."""
+    content = path.read_bytes()
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = content[8:end] + b" " * (-end % ALIGNMENT)
+    path.write_bytes(len(header).to_bytes(8, "little") + header + content[end:])
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Make the model, and print the digest of each file."""
     parser = argparse.ArgumentParser(description=f"Distil {TEACHER} to the {DIMENSIONS}-dimensional {DTYPE} model that comes with model2vec-numba.")
@@ -116,6 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         check_teacher(teacher)
         model = distil(teacher)
     write(model, output)
+    align(output / "model.safetensors")
 
     for name in MODEL_FILES:
         print(f"{sha256(output / name)}  {name}")

@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 from model2vec_numba.files.atomic import Output, atomic_files
 from model2vec_numba.files.layouts import LAYOUTS
 from model2vec_numba.files.mapped import release
+from model2vec_numba.files.tensors import make_header
 from model2vec_numba.pooling.table import EmbeddingTable
 
 __all__ = ["write_folder"]
 
 # The number of bytes of a matrix that are written at a time.
 _BLOCK_BYTES = 1 << 23
-# The safetensors format requires a multiple of 8. With 64, the matrix begins at a cache line of the processor, and is read faster.
-_ALIGNMENT = 64
 _DTYPES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "int8": "I8", "int32": "I32"}
 _LAYOUT = LAYOUTS[0]
 
@@ -76,16 +75,16 @@ def _write_tensors(file: Output, table: EmbeddingTable) -> None:
         tensors["weights"] = ("float32", weights)
     if len(table.mapping):
         tensors["mapping"] = ("int32", table.mapping)
-    # The widest elements come first, so that all tensors are aligned.
-    ordered = sorted(tensors.items(), key=lambda item: -item[1][1].itemsize)
+    # The matrix comes first, because the first tensor begins at a cache line. If the others would then not be aligned to their elements, as
+    # after int8 rows of an odd number of bytes, the widest elements come first.
+    others = max((array.itemsize for _, array in list(tensors.values())[1:]), default=1)
+    ordered = sorted(tensors.items(), key=lambda item: -item[1][1].itemsize if table.matrix.nbytes % others else 0)
     header: dict[str, Any] = {}
     position = 0
     for name, (dtype, array) in ordered:
         header[name] = {"dtype": _DTYPES[dtype], "shape": array.shape, "data_offsets": (position, position + array.nbytes)}
         position += array.nbytes
-    text = json.dumps(header).encode()
-    text += b" " * (-(len(text) + 8) % _ALIGNMENT)
-    file.write(len(text).to_bytes(8, "little") + text)
+    file.write(make_header(header))
     for _, (_, array) in ordered:
         rows = max(1, _BLOCK_BYTES // max(1, array[:1].nbytes))
         for first in range(0, len(array), rows):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from model2vec_numba.jit.decorators import compiled
 
-__all__ = ["bfloat_to_float", "converts_half", "half_to_float", "to_float", "to_half"]
+__all__ = ["bfloat_to_float", "converts_half", "half_to_float", "like", "to_float", "to_half"]
 
 
 _WORD = ir.IntType(32)
@@ -38,33 +38,33 @@ def converts_half(context: Any) -> bool:
 def half_to_float(context: Any, builder: Any, bits: Any) -> Any:
     """Build the conversion of IEEE binary16 numbers, given by their bits, to float32. `bits` is one number or a vector of numbers."""
     if converts_half(context):
-        return builder.fpext(builder.bitcast(bits, _like(bits, ir.HalfType())), _like(bits, ir.FloatType()))
-    word = builder.zext(bits, _like(bits, _WORD))
+        return builder.fpext(builder.bitcast(bits, like(bits, ir.HalfType())), like(bits, ir.FloatType()))
+    word = builder.zext(bits, like(bits, _WORD))
     magnitude = builder.shl(builder.and_(word, _same(bits, _WORD, 0x7FFF)), _same(bits, _WORD, 13))
     # Read as float32, the exponent is too small by the difference of the biases. A multiplication corrects it exactly, for subnormals too.
-    scaled = builder.fmul(builder.bitcast(magnitude, _like(bits, ir.FloatType())), _same(bits, ir.FloatType(), _BIASES))
-    found = builder.bitcast(scaled, _like(bits, _WORD))
+    scaled = builder.fmul(builder.bitcast(magnitude, like(bits, ir.FloatType())), _same(bits, ir.FloatType(), _BIASES))
+    found = builder.bitcast(scaled, like(bits, _WORD))
     # Infinity and NaN have the largest exponent in both.
     special = builder.fcmp_ordered(">=", scaled, _same(bits, ir.FloatType(), _TOO_LARGE))
     found = builder.select(special, builder.or_(found, _same(bits, _WORD, 0x7F800000)), found)
     sign = builder.shl(builder.and_(word, _same(bits, _WORD, 0x8000)), _same(bits, _WORD, 16))
-    return builder.bitcast(builder.or_(found, sign), _like(bits, ir.FloatType()))
+    return builder.bitcast(builder.or_(found, sign), like(bits, ir.FloatType()))
 
 
 def bfloat_to_float(builder: Any, bits: Any) -> Any:
     """Build the conversion of bfloat16 numbers, given by their bits, to float32. They are the upper half of its bits."""
-    word = builder.shl(builder.zext(bits, _like(bits, _WORD)), _same(bits, _WORD, 16))
-    return builder.bitcast(word, _like(bits, ir.FloatType()))
+    word = builder.shl(builder.zext(bits, like(bits, _WORD)), _same(bits, _WORD, 16))
+    return builder.bitcast(word, like(bits, ir.FloatType()))
 
 
-def _like(values: Any, kind: Any) -> Any:
+def like(values: Any, kind: Any) -> Any:
     """Return the type of numbers of a kind with as many lanes as `values`."""
     return ir.VectorType(kind, values.type.count) if isinstance(values.type, ir.VectorType) else kind
 
 
 def _same(values: Any, kind: Any, number: float) -> Any:
     """Return a constant of a kind with as many lanes as `values`."""
-    several = _like(values, kind)
+    several = like(values, kind)
     return ir.Constant(several, number if several is kind else [number] * several.count)
 
 

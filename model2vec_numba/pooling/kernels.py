@@ -22,11 +22,14 @@ from model2vec_numba.jit.atomics import fetch_and_increment
 from model2vec_numba.jit.decorators import compiled, inner
 from model2vec_numba.jit.pointers import address_of, call_address
 from model2vec_numba.jit.simd import CACHE_LINE
+from model2vec_numba.parallel.workers import parallel_for_each
 from model2vec_numba.pooling.half import to_float
 from model2vec_numba.pooling.row_sums import (
+    AHEAD,
     FLOAT_TILES,
     INTEGER_TILES,
     MEDIUM_TILE,
+    NARROW_FLOAT_TILES,
     PREFETCHED_TILES,
     SINGLE_COLUMN,
     SMALL_TILE,
@@ -45,11 +48,12 @@ BLOCK = 64
 # The number of tokens of a chunk, a multiple of `BLOCK`. Several threads sum the chunks of a long text.
 CHUNK = 4096
 
-# Numba's threads pool a text of at least this many tokens. For a shorter text, one thread is done before the others start on a busy machine.
-PARALLEL_TOKENS = 1 << 17
+# Numba's threads pool a text of at least this many tokens, where they are as fast as the package's threads. libgomp's threads spin: beside other
+# processes, a text of 131,072 tokens took 26 ms with them and 2.6 ms with the package's.
+PARALLEL_TOKENS = 1 << 20
 
-# Rows are prefetched this many tokens ahead. 16 to 32 are equally fast. With 64, rows leave the caches before they are used.
-_AHEAD = 24
+# The number of chunks that one of the package's threads takes at once: a millisecond of work.
+_CHUNKS_AT_ONCE = 8
 
 # With fewer dimensions than this, the norm of a mean can be much smaller than the norms of the rows, and normalising then magnifies the rounding
 # errors of float32 sums: 3e-6 on one line of War and Peace with two dimensions. So such rows are summed in float64, which takes little time, because
@@ -64,7 +68,7 @@ def pool(table: EmbeddingTable, tokens: TokenBatch, normalize: bool, out: NDArra
 
 
 def pool_long_text(table: EmbeddingTable, ids: NDArray[np.int32], normalize: bool, vector: NDArray[np.float32], threads: int) -> None:
-    """Write the vector of a text with the token ids `ids` to `vector`, float32 of shape (dim,). Several of numba's threads work on it.
+    """Write the vector of a text with the token ids `ids` to `vector`, float32 of shape (dim,). Several threads work on it.
 
     Only one thread of the process may call this at a time. The result equals the result of `pool` to the bit.
     """
@@ -75,7 +79,11 @@ def pool_long_text(table: EmbeddingTable, ids: NDArray[np.int32], normalize: boo
     if len(ids) >= PARALLEL_TOKENS:
         address = address_of(pool_texts, (table.elements, *arrays, False, 0, 1, _NO_VECTORS, sums))
     if address is None:
-        pool_texts(table.elements, *arrays, False, 0, len(sums), _NO_VECTORS, sums)
+
+        def sum_some(first: int) -> None:
+            pool_texts(table.elements, *arrays, False, first, min(first + _CHUNKS_AT_ONCE, len(sums)), _NO_VECTORS, sums)
+
+        parallel_for_each(sum_some, range(0, len(sums), _CHUNKS_AT_ONCE), threads)
     else:
         # The same memory as an array of bytes, so that the parallel kernel is compiled once and not for each storage type.
         elements = table.elements
@@ -145,26 +153,24 @@ def pool_texts(
             nothing is written to `out`. The texts must then have at most `CHUNK` tokens.
     """
     dim = matrix.shape[1]
-    # There may be more ids after the ids of the last text. Their rows must not be prefetched.
+    # There may be more ids after the ids of the last text, which have no meaning.
     ids = ids[: offsets[len(offsets) - 1]]
     margins = _margins(matrix)
     block = np.empty(margins[0] + dim + margins[1], sum_dtype(matrix, weights))[margins[0] : margins[0] + dim]
     chunk = np.empty(dim, np.float64)
     total = np.empty(dim, np.float64)
-    rows = np.empty(BLOCK, np.int64)
-    ahead = np.empty(BLOCK, np.int64)
+    rows = np.empty(BLOCK + AHEAD, np.int32)
     factors = np.empty(BLOCK, np.float32)
     for text in range(first, last):
         begin, end = offsets[text], offsets[text + 1]
-        if weights is None and 0 < end - begin <= BLOCK and dim >= _FEW_DIMENSIONS and len(sums) == 0:
+        if 0 < end - begin <= BLOCK and dim >= _FEW_DIMENSIONS and len(sums) == 0:
             # Most texts have one block, so no total is needed.
-            _find_rows(ids, begin, end - begin, mapping, rows, ahead)
-            _sum_rows(matrix, rows, ahead, end - begin, None, margins, block)
+            _sum_block(matrix, weights, mapping, ids, begin, end - begin, margins, rows, factors, block)
             _finish(block, end - begin, normalize, scale, out[text])
             continue
         total[:] = 0
         for at in range(begin, end, CHUNK):
-            _sum_chunk(matrix, weights, mapping, ids, at, min(at + CHUNK, end), margins, block, rows, ahead, factors, chunk)
+            _sum_chunk(matrix, weights, mapping, ids, at, min(at + CHUNK, end), margins, block, rows, factors, chunk)
             for d in range(dim):
                 total[d] += chunk[d]
         if len(sums) > 0:
@@ -183,8 +189,7 @@ def _sum_chunk(
     end: int,
     margins: tuple[int, int],
     block: NDArray[Any],
-    rows: NDArray[np.int64],
-    ahead: NDArray[np.int64],
+    rows: NDArray[np.int32],
     factors: NDArray[np.float32],
     chunk: NDArray[np.float64],
 ) -> None:
@@ -192,16 +197,10 @@ def _sum_chunk(
     chunk[:] = 0
     for at in range(begin, end, BLOCK):
         count = min(BLOCK, end - at)
-        _find_rows(ids, at, count, mapping, rows, ahead)
-        for k in range(count):
-            factors[k] = _weight(weights, ids[at + k])
         if len(chunk) < _FEW_DIMENSIONS:
-            _add_exactly(matrix, rows, count, factors, chunk)
+            _add_exactly(matrix, weights, mapping, ids, at, count, chunk)
             continue
-        if weights is None:
-            _sum_rows(matrix, rows, ahead, count, None, margins, block)
-        else:
-            _sum_rows(matrix, rows, ahead, count, factors, margins, block)
+        _sum_block(matrix, weights, mapping, ids, at, count, margins, rows, factors, block)
         for d in range(len(chunk)):
             chunk[d] += block[d]
 
@@ -213,12 +212,39 @@ def _weight(weights: NDArray[np.float32] | None, token: int) -> np.float32:
 
 
 @inner
-def _find_rows(ids: NDArray[np.int32], first: int, count: int, mapping: NDArray[np.int32], rows: NDArray[np.int64], ahead: NDArray[np.int64]) -> None:
-    """Write the rows of ``ids[first:first + count]`` to `rows`, and the rows of the ids `_AHEAD` tokens later to `ahead`."""
+def _sum_block(
+    matrix: NDArray[Any],
+    weights: NDArray[np.float32] | None,
+    mapping: NDArray[np.int32],
+    ids: NDArray[np.int32],
+    first: int,
+    count: int,
+    margins: tuple[int, int],
+    rows: NDArray[np.int32],
+    factors: NDArray[np.float32],
+    block: NDArray[Any],
+) -> None:
+    """Write the sum of the weighted rows of ``ids[first:first + count]`` to `block`; see `_sum_rows`. `rows` and `factors` are memory to work in."""
+    at = first
+    if len(mapping) == 0 and first + count + AHEAD <= len(ids):
+        rows = ids
+    else:
+        at = 0
+        _find_rows(mapping, ids, first, count + AHEAD, rows)
+    if weights is None:
+        _sum_rows(matrix, rows, at, count, None, margins, block)
+    else:
+        for k in range(count):
+            factors[k] = weights[ids[first + k]]
+        _sum_rows(matrix, rows, at, count, factors, margins, block)
+
+
+@inner
+def _find_rows(mapping: NDArray[np.int32], ids: NDArray[np.int32], first: int, count: int, rows: NDArray[np.int32]) -> None:
+    """Write the rows of ``ids[first:first + count]`` to `rows`. The last id stands for those after it."""
     for k in range(count):
-        token, later = ids[first + k], ids[min(first + k + _AHEAD, len(ids) - 1)]
+        token = ids[min(first + k, len(ids) - 1)]
         rows[k] = mapping[token] if len(mapping) else token
-        ahead[k] = mapping[later] if len(mapping) else later
 
 
 def _columns_per_line(matrix):  # type: ignore[no-untyped-def]
@@ -244,81 +270,104 @@ def _margins(matrix: NDArray[Any]) -> tuple[int, int]:
     return before, (line - (before + matrix.shape[1]) % line) % line if before else 0
 
 
-def _sum_rows(matrix, rows, ahead, count, factors, margins, block):  # type: ignore[no-untyped-def]
-    """Write the sum of ``factors[k] * matrix[rows[k]]`` over ``k < count`` to `block`. `factors` may be ``None`` for ones.
+def _sum_rows(matrix, rows, at, count, factors, margins, block):  # type: ignore[no-untyped-def]
+    """Write the sum of ``factors[k] * matrix[rows[at + k]]`` over ``k < count`` to `block`. `factors` may be ``None`` for ones.
 
-    `margins` are the numbers of elements before and after `block` that are overwritten. `ahead` has the rows to prefetch. Only for compiled code.
+    `margins` are the numbers of elements before and after `block` that are overwritten. `rows` has `AHEAD` more elements, which are the rows to
+    prefetch. Only for compiled code.
     """
     raise NotImplementedError("_sum_rows is for compiled code")
 
 
 @overload(_sum_rows)
-def _overload_sum_rows(matrix, rows, ahead, count, factors, margins, block):  # type: ignore[no-untyped-def]
+def _overload_sum_rows(matrix, rows, at, count, factors, margins, block):  # type: ignore[no-untyped-def]
     sum_floats = _sum_float_rows if isinstance(matrix.dtype, types.Float) else _sum_narrow_float_rows
     sum_rows = _sum_integer_rows if isinstance(block.dtype, types.Integer) else sum_floats
-    return lambda matrix, rows, ahead, count, factors, margins, block: sum_rows(matrix, rows, ahead, count, factors, margins, block)
+    return lambda matrix, rows, at, count, factors, margins, block: sum_rows(matrix, rows, at, count, factors, margins, block)
 
 
-def make_sum_rows(largest: int, tile: int, prefetched: int) -> Callable[..., None]:
+def make_sum_rows(tile: int, other: int, prefetched: int) -> Callable[..., None]:
     """Return a function that sums rows as `_sum_rows` describes, in tiles of columns. The sums do not depend on the tiles.
 
     Args:
-        largest: the number of columns of the largest tile.
         tile: the number of columns of most tiles.
+        other: the number of columns of another tile, which is used once if fewer columns then remain for the small tiles.
         prefetched: rows are prefetched this many columns at a time.
     """
 
     @inner
+    def remainder(columns: int) -> int:
+        """Return the number of columns that remain for the small tiles."""
+        rest = columns % tile
+        return rest - MEDIUM_TILE if rest >= MEDIUM_TILE else rest
+
+    @inner
     def sum_rows(
         matrix: NDArray[Any],
-        rows: NDArray[np.int64],
-        ahead: NDArray[np.int64],
+        rows: NDArray[np.int32],
+        at: int,
         count: int,
         factors: NDArray[np.float32] | None,
         margins: tuple[int, int],
         block: NDArray[Any],
     ) -> None:
         column, end = -margins[0], len(block) + margins[1]
-        if end - column >= tile and (end - column) % tile >= largest - tile:
-            sum_columns(matrix, rows, ahead, count, column, largest, largest, factors, block)
-            column += largest
-        while end - column >= prefetched:
-            sum_columns(matrix, rows, ahead, count, column, tile, prefetched, factors, block)
+        if end - column >= other and remainder(end - column - other) < remainder(end - column):
+            sum_columns(matrix, rows, at, count, column, other, other, factors, block)
+            column += other
+        while end - column >= prefetched and not _is_two_medium_tiles(tile, end - column):
+            sum_columns(matrix, rows, at, count, column, tile, prefetched, factors, block)
             column += tile
             for _ in range(prefetched // tile - 1):
-                sum_columns(matrix, rows, ahead, count, column, tile, 0, factors, block)
+                sum_columns(matrix, rows, at, count, column, tile, 0, factors, block)
                 column += tile
-        if end - column >= tile:
-            sum_columns(matrix, rows, ahead, count, column, tile, tile, factors, block)
+        if prefetched > tile and end - column >= tile:
+            sum_columns(matrix, rows, at, count, column, tile, tile, factors, block)
             column += tile
-        if end - column >= MEDIUM_TILE:
-            sum_columns(matrix, rows, ahead, count, column, MEDIUM_TILE, MEDIUM_TILE, factors, block)
+        while tile > MEDIUM_TILE and end - column >= MEDIUM_TILE:
+            sum_columns(matrix, rows, at, count, column, MEDIUM_TILE, MEDIUM_TILE, factors, block)
             column += MEDIUM_TILE
         for _ in range((end - column) // SMALL_TILE):
-            sum_columns(matrix, rows, ahead, count, column, SMALL_TILE, SMALL_TILE, factors, block)
+            sum_columns(matrix, rows, at, count, column, SMALL_TILE, SMALL_TILE, factors, block)
             column += SMALL_TILE
         if column < end and end >= SMALL_TILE:
             # This tile repeats some columns, with the same result. It takes less time than single columns.
-            sum_columns(matrix, rows, ahead, count, end - SMALL_TILE, SMALL_TILE, SMALL_TILE, factors, block)
+            sum_columns(matrix, rows, at, count, end - SMALL_TILE, SMALL_TILE, SMALL_TILE, factors, block)
             column = end
         for _ in range(end - column):
-            sum_columns(matrix, rows, ahead, count, column, SINGLE_COLUMN, SINGLE_COLUMN, factors, block)
+            sum_columns(matrix, rows, at, count, column, SINGLE_COLUMN, SINGLE_COLUMN, factors, block)
             column += SINGLE_COLUMN
 
     return sum_rows
 
 
-_sum_narrow_float_rows = make_sum_rows(*FLOAT_TILES, PREFETCHED_TILES * FLOAT_TILES[1])
-_sum_float_rows = make_sum_rows(*FLOAT_TILES, FLOAT_TILES[1])
-_sum_integer_rows = make_sum_rows(*INTEGER_TILES, PREFETCHED_TILES * INTEGER_TILES[1])
+@inner
+def _is_two_medium_tiles(tile: int, columns: int) -> bool:
+    """Return whether columns should be summed as two tiles of `MEDIUM_TILE` instead of one of `tile` and small ones."""
+    return MEDIUM_TILE < tile < 2 * MEDIUM_TILE <= columns < 2 * MEDIUM_TILE + SMALL_TILE
+
+
+_sum_narrow_float_rows = make_sum_rows(*NARROW_FLOAT_TILES, PREFETCHED_TILES * NARROW_FLOAT_TILES[0])
+_sum_float_rows = make_sum_rows(*FLOAT_TILES, FLOAT_TILES[0])
+_sum_integer_rows = make_sum_rows(*INTEGER_TILES, PREFETCHED_TILES * INTEGER_TILES[0])
 
 
 @inner
-def _add_exactly(matrix: NDArray[Any], rows: NDArray[np.int64], count: int, factors: NDArray[np.float32], total: NDArray[np.float64]) -> None:
-    """Add ``factors[k] * matrix[rows[k]]`` for each ``k < count`` to `total`, in float64."""
+def _add_exactly(
+    matrix: NDArray[Any],
+    weights: NDArray[np.float32] | None,
+    mapping: NDArray[np.int32],
+    ids: NDArray[np.int32],
+    first: int,
+    count: int,
+    total: NDArray[np.float64],
+) -> None:
+    """Add the weighted rows of ``ids[first:first + count]`` to `total`, in float64."""
     for k in range(count):
+        token = ids[first + k]
+        row = mapping[token] if len(mapping) else token
         for d in range(len(total)):
-            total[d] += np.float64(factors[k]) * np.float64(to_float(matrix[rows[k], d]))
+            total[d] += np.float64(_weight(weights, token)) * np.float64(to_float(matrix[row, d]))
 
 
 @inner

@@ -17,12 +17,14 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from model2vec_numba.jit.simd import CACHE_LINE, prefetch_bytes
-from model2vec_numba.pooling.half import bfloat_to_float, half_to_float
+from model2vec_numba.pooling.half import bfloat_to_float, half_to_float, like
 
 __all__ = [
+    "AHEAD",
     "FLOAT_TILES",
     "INTEGER_TILES",
     "MEDIUM_TILE",
+    "NARROW_FLOAT_TILES",
     "PREFETCHED_TILES",
     "SINGLE_COLUMN",
     "SMALL_TILE",
@@ -41,19 +43,24 @@ def _has_avx512() -> bool:
 
 
 # The number of columns of a tile. Large tiles pass a row fewer times, but their sums must fit in the processor's registers. The remaining columns
-# are summed in smaller tiles and then one by one. 144 is 128, and 80 is 64, with the rest of a cache line of float32.
+# are summed in smaller tiles and then one by one.
 MEDIUM_TILE, SMALL_TILE, SINGLE_COLUMN = 64, 16, 1
-INTEGER_TILES = (144, 128)
-# AVX-512 has 32 registers of 512 bits. AVX2 has 16 registers of 256 bits, which are too few for 144 float32 sums. With the smaller tiles there,
-# float32 with 64 dimensions took 0.82 of the time, float16 with 256 took 0.93, and float32 with 256 the same. 144 int16 sums fit; tiles of 96 and of
-# 64 of them took a tenth longer.
-FLOAT_TILES = (144, 128) if _has_avx512() else (80, MEDIUM_TILE)
+# The number of columns of most tiles, and of a tile that is used once if fewer columns then remain for the smallest tiles. 144 is 128, and 80 is 64,
+# with the rest of a cache line of float32.
+INTEGER_TILES = (128, 144)
+# AVX-512 has 32 registers of 512 bits. AVX2 has 16 registers of 256 bits, which are too few for 128 float32 sums. With 96, float32 rows of 256
+# dimensions took 0.85 of the time that they took with 64. Float16 needs registers for its conversion: it took the same time.
+_LARGE_FLOAT_TILES = (128, 144)
+FLOAT_TILES = _LARGE_FLOAT_TILES if _has_avx512() else (96, 80)
+NARROW_FLOAT_TILES = _LARGE_FLOAT_TILES if _has_avx512() else (MEDIUM_TILE, 80)
 # For elements of one or two bytes, this many tiles of a row are prefetched together. With two, matrices of 30 MB and more took 0.8 to 0.97
 # of the time on rows drawn like words. Four gained nothing more, and matrices in the second-level cache took the same time. For float32, whose
 # tiles have as many bytes as two of float16, it was 0.97 to 1.1.
 PREFETCHED_TILES = 2
 # LLVM splits each vector into two if registers have 256 bits. With registers of 512 bits, vectors of 256 bits took an eighth longer for int8.
 _REGISTER_BITS = 512
+# Rows are prefetched this many tokens ahead. 8 to 32 are equally fast for int8. For float32, 12 and 16 took 0.95 of the time of 24.
+AHEAD = 16
 # The number of registers in which squares are summed independently.
 _SQUARES = 4
 _FLOAT32_BYTES = 4
@@ -63,18 +70,18 @@ _I8, _I32, _I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 
 @intrinsic(prefer_literal=True)
 def sum_columns(
-    _typing_context: Any, matrix: Any, rows: Any, ahead: Any, count: Any, first: Any, columns: Any, prefetched: Any, factors: Any, sums: Any
+    _typing_context: Any, matrix: Any, rows: Any, at: Any, count: Any, first: Any, columns: Any, prefetched: Any, factors: Any, sums: Any
 ) -> Any:
-    """Write ``sum(factors[k] * matrix[rows[k], first:first + columns] for k < count)`` to ``sums[first:first + columns]``.
+    """Write ``sum(factors[k] * matrix[rows[at + k], first:first + columns] for k < count)`` to ``sums[first:first + columns]``.
 
     Rows are added four at a time, as ``sums += (a + b) + (c + d)``, and the last ones singly. No bounds are checked.
 
     Args:
         matrix: shape (any, dim), C-contiguous, of one of the kernels' types; see `to_float`.
-        rows: int64, shape (at least count,).
-        ahead: int64, shape (at least count,): the rows to prefetch: `prefetched` columns of each, from `first` on.
-        count, first: integers. `first` may be negative, and the columns may end after the last column. Then the memory before and after a row is
-            read, and the memory before and after `sums` is written.
+        rows: int32, shape (at least ``at + count + AHEAD``,). `prefetched` columns of the row `AHEAD` elements later are prefetched, from `first`
+            on.
+        at, count, first: integers. `first` may be negative, and the columns may end after the last column. Then the memory before and after a row
+            is read, and the memory before and after `sums` is written.
         columns, prefetched: integer literals.
         factors: float32, shape (at least count,), or ``None`` for ones.
         sums: shape (dim,), output. Rows are summed in its type: int16 for int8 without factors, float64 for float64, float32 otherwise.
@@ -89,8 +96,8 @@ def sum_columns(
         def array(i: int) -> Any:
             return cgutils.create_struct_proxy(signature.args[i])(context, builder, arguments[i])
 
-        matrix_array, rows_array, ahead_array, sums_array = map(array, (0, 1, 2, 8))
-        count, first = arguments[3], arguments[4]
+        matrix_array, rows_array, sums_array = map(array, (0, 1, 8))
+        at, count, first = arguments[2:5]
         sum_type, stored_type = context.get_value_type(sums.dtype), context.get_value_type(matrix.dtype)
         lanes = math.gcd(width, _REGISTER_BITS // _bits(sum_type))
         register, stored = ir.VectorType(sum_type, lanes), ir.VectorType(stored_type, lanes)
@@ -98,8 +105,15 @@ def sum_columns(
         row_bytes = cgutils.unpack_tuple(builder, matrix_array.strides, 2)[0]
         add = builder.add if isinstance(sum_type, ir.IntType) else builder.fadd
 
-        def start_of(numbers: Any, k: Any) -> Any:
-            return builder.gep(base, [builder.mul(builder.load(builder.gep(numbers.data, [k])), row_bytes)])
+        numbers = builder.gep(rows_array.data, [at])
+
+        def start_of(k: Any) -> Any:
+            row = builder.zext(builder.load(builder.gep(numbers, [k])), _I64)
+            return builder.gep(base, [builder.mul(row, row_bytes)])
+
+        def prefetch_later(k: Any) -> None:
+            if prefetched_width:
+                prefetch_bytes(builder, start_of(builder.add(k, _I64(AHEAD))), prefetched_width * _bits(stored_type) // 8)
 
         def factor_of(k: Any) -> Any:
             factor = builder.load(builder.gep(array(7).data, [k]))
@@ -107,7 +121,7 @@ def sum_columns(
 
         def elements(k: Any) -> list[Any]:
             """Return the tile of row ``rows[k]``, times its factor, in registers."""
-            start = builder.bitcast(start_of(rows_array, k), stored.as_pointer())
+            start = builder.bitcast(start_of(k), stored.as_pointer())
             factor = factor_of(k) if weighted else None
             wide = (
                 _to_sum_type(context, builder, builder.load(builder.gep(start, [_I32(i)]), align=1), matrix.dtype, register)
@@ -118,10 +132,11 @@ def sum_columns(
         def add_four(k: Any, totals: list[Any]) -> list[Any]:
             places = [builder.add(k, _I64(i)) for i in range(4)]
             for place in places:
-                prefetch_bytes(builder, start_of(ahead_array, place), prefetched_width * _bits(stored_type) // 8)
+                prefetch_later(place)
             return [add(total, add(add(a, b), add(c, d))) for total, a, b, c, d in zip(totals, *map(elements, places), strict=True)]
 
         def add_one(k: Any, totals: list[Any]) -> list[Any]:
+            prefetch_later(k)
             return [add(total, values) for total, values in zip(totals, elements(k), strict=True)]
 
         fours = builder.and_(count, _I64(~3))
@@ -133,7 +148,7 @@ def sum_columns(
             builder.store(total, builder.gep(out, [_I32(i)]), align=1)
         return context.get_dummy_value()
 
-    return types.void(matrix, rows, ahead, types.int64, types.int64, columns, prefetched, factors, sums), generate
+    return types.void(matrix, rows, types.int64, types.int64, types.int64, columns, prefetched, factors, sums), generate
 
 
 @intrinsic
@@ -159,47 +174,79 @@ def columns_before(_typing_context: Any, matrix: Any) -> Any:
 
 @intrinsic
 def sum_of_squares(_typing_context: Any, values: Any) -> Any:
-    """Return the sum of the squares of an array, in float64.
+    """Return the sum of the squares of an array, in float64. For int16 it is exact; the magnitudes must be at most 2 ** 14.
 
     Several independent sums are added at the end. A single sum takes four times as long, because the compiler may not change its order.
     """
     if not (isinstance(values, types.Array) and values.layout == "C"):
         return None
     double = ir.DoubleType()
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        stored = context.get_value_type(values.dtype)
+        array = cgutils.create_struct_proxy(signature.args[0])(context, builder, arguments[0])
+        if isinstance(stored, ir.IntType):
+            return builder.sitofp(_sum_integer_squares(builder, array.data, array.nitems, stored), double)
+        return _sum_float_squares(builder, array.data, array.nitems, stored)
+
+    return types.float64(values), generate
+
+
+def _sum_integer_squares(builder: Any, data: Any, count: Any, stored: Any) -> Any:
+    """Build the sum of the squares of int16 numbers, in int64. Two squares are added in int32, for which processors have an instruction."""
+    lanes = _REGISTER_BITS // _I64.width
+    pairs = ir.VectorType(stored, 2 * lanes)
+
+    def square(number: Any) -> Any:
+        wide = builder.sext(number, like(number, _I32))
+        return builder.mul(wide, wide)
+
+    def add_step(k: Any, totals: list[Any]) -> list[Any]:
+        both = builder.load(builder.bitcast(builder.gep(data, [k]), pairs.as_pointer()), align=1)
+        halves = [builder.shuffle_vector(both, both, ir.Constant(ir.VectorType(_I32, lanes), list(range(i, 2 * lanes, 2)))) for i in range(2)]
+        return [builder.add(totals[0], builder.zext(builder.add(*map(square, halves)), totals[0].type))]
+
+    def add_one(k: Any, totals: list[Any]) -> list[Any]:
+        return [builder.add(totals[0], builder.zext(square(builder.load(builder.gep(data, [k]))), _I64))]
+
+    whole = builder.sub(count, builder.urem(count, _I64(2 * lanes)))
+    totals = _loop(builder, _I64(0), whole, 2 * lanes, [ir.Constant(ir.VectorType(_I64, lanes), None)], add_step)
+    return _loop(builder, whole, count, 1, [_add_lanes(builder, totals[0], builder.add)], add_one)[0]
+
+
+def _sum_float_squares(builder: Any, data: Any, count: Any, stored: Any) -> Any:
+    """Build the sum of the squares of float32 or float64 numbers, in float64."""
+    double = ir.DoubleType()
     register = ir.VectorType(double, _REGISTER_BITS // 64)
     step = _SQUARES * register.count
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        stored_type = context.get_value_type(values.dtype)
-        array = cgutils.create_struct_proxy(signature.args[0])(context, builder, arguments[0])
-        data, count = array.data, array.nitems
+    def square(k: Any, kind: Any, several: Any) -> Any:
+        wide = builder.load(builder.bitcast(builder.gep(data, [k]), several.as_pointer()), align=1)
+        if stored != double:
+            wide = builder.fpext(wide, kind)
+        return builder.fmul(wide, wide)
 
-        def square(k: Any, kind: Any, stored: Any) -> Any:
-            wide = builder.load(builder.bitcast(builder.gep(data, [k]), stored.as_pointer()), align=1)
-            if isinstance(stored_type, ir.IntType):
-                wide = builder.sitofp(wide, kind)
-            elif stored_type != double:
-                wide = builder.fpext(wide, kind)
-            return builder.fmul(wide, wide)
+    def add_step(k: Any, totals: list[Any]) -> list[Any]:
+        places = [builder.add(k, _I64(i * register.count)) for i in range(_SQUARES)]
+        several = ir.VectorType(stored, register.count)
+        return [builder.fadd(total, square(place, register, several)) for total, place in zip(totals, places, strict=True)]
 
-        def add_step(k: Any, totals: list[Any]) -> list[Any]:
-            places = [builder.add(k, _I64(i * register.count)) for i in range(_SQUARES)]
-            stored = ir.VectorType(stored_type, register.count)
-            return [builder.fadd(total, square(place, register, stored)) for total, place in zip(totals, places, strict=True)]
+    def add_one(k: Any, totals: list[Any]) -> list[Any]:
+        return [builder.fadd(totals[0], square(k, double, stored))]
 
-        def add_one(k: Any, totals: list[Any]) -> list[Any]:
-            return [builder.fadd(totals[0], square(k, double, stored_type))]
+    whole = builder.sub(count, builder.urem(count, _I64(step)))
+    totals = _loop(builder, _I64(0), whole, step, [ir.Constant(register, None)] * _SQUARES, add_step)
+    while len(totals) > 1:
+        totals = [builder.fadd(a, b) for a, b in zip(totals[::2], totals[1::2], strict=True)]
+    return _loop(builder, whole, count, 1, [_add_lanes(builder, totals[0], builder.fadd)], add_one)[0]
 
-        whole = builder.sub(count, builder.urem(count, _I64(step)))
-        totals = _loop(builder, _I64(0), whole, step, [ir.Constant(register, None)] * _SQUARES, add_step)
-        while len(totals) > 1:
-            totals = [builder.fadd(a, b) for a, b in zip(totals[::2], totals[1::2], strict=True)]
-        lanes = [builder.extract_element(totals[0], _I32(i)) for i in range(register.count)]
-        while len(lanes) > 1:
-            lanes = [builder.fadd(a, b) for a, b in zip(lanes[::2], lanes[1::2], strict=True)]
-        return _loop(builder, whole, count, 1, lanes, add_one)[0]
 
-    return types.float64(values), generate
+def _add_lanes(builder: Any, vector: Any, add: Callable[[Any, Any], Any]) -> Any:
+    """Build the sum of the elements of a vector, whose number is a power of two."""
+    lanes = [builder.extract_element(vector, _I32(i)) for i in range(vector.type.count)]
+    while len(lanes) > 1:
+        lanes = [add(a, b) for a, b in zip(lanes[::2], lanes[1::2], strict=True)]
+    return lanes[0]
 
 
 def _loop(builder: Any, first: Any, last: Any, step: int, totals: list[Any], body: Callable[[Any, list[Any]], list[Any]]) -> list[Any]:

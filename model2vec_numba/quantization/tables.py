@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from model2vec_numba.dtypes import INT8_SCALES, STORAGE_DTYPES, Int8Scales
 from model2vec_numba.files.mapped import release
-from model2vec_numba.pooling.table import EmbeddingTable
+from model2vec_numba.pooling.table import EmbeddingTable, empty_matrix
 
 __all__ = ["check_quantization", "quantize_table", "to_bfloat16"]
 
@@ -79,7 +79,7 @@ def _convert(table: EmbeddingTable, dtype: str, stored: np.dtype[Any], dim: int)
         stored: NumPy's type for it. For bfloat16 this is uint16.
         dim: the number of dimensions.
     """
-    matrix = np.empty((len(table.matrix), dim), stored)
+    matrix = empty_matrix(len(table.matrix), dim, stored)
     scale = 1.0 if dtype == table.dtype or table.dtype != "int8" else table.scale
     for block in _blocks(table):
         if dtype == table.dtype:
@@ -115,7 +115,7 @@ def _to_int8_with_one_scale(table: EmbeddingTable, dim: int) -> EmbeddingTable:
     in_half = _MIN_FOR_HALF <= largest <= np.finfo(np.float16).max
     dtype = np.dtype(np.float16) if in_half else np.result_type(largest, np.float32)
     scale = (largest if in_half else largest.astype(dtype)) / float(_MAX_INT8)
-    matrix = np.empty((len(table.matrix), dim), np.int8)
+    matrix = empty_matrix(len(table.matrix), dim, np.dtype(np.int8))
     for block in _blocks(table):
         values = _as_float(table, block)[:, :dim].astype(dtype)
         if scale > 0:
@@ -127,7 +127,7 @@ def _to_int8_with_one_scale(table: EmbeddingTable, dim: int) -> EmbeddingTable:
 
 def _to_int8_with_row_scales(table: EmbeddingTable, dim: int) -> EmbeddingTable:
     """Return the table in int8 with a scale for each row. The scales become weights."""
-    matrix = np.empty((len(table.matrix), dim), np.int8)
+    matrix = empty_matrix(len(table.matrix), dim, np.dtype(np.int8))
     scales = np.empty(len(table.matrix), np.float32)
     for block in _blocks(table):
         scales[block] = _largest(table, block, dim).astype(np.float32) / _MAX_INT8

@@ -47,9 +47,9 @@ def _write_npy(file: Output, shape: tuple[int, ...], blocks: Iterable[Block]) ->
 
 def _write_safetensors(file: Output, shape: tuple[int, ...], blocks: Iterable[Block]) -> None:
     """Write a safetensors file with one tensor."""
-    header = json.dumps({"embeddings": {"dtype": "F32", "shape": shape, "data_offsets": (0, 4 * math.prod(shape))}})
-    header += " " * (-len(header) % 8)  # the format requires a multiple of eight bytes, padded with spaces
-    file.write(len(header).to_bytes(8, "little") + header.encode())
+    from model2vec_numba.files.tensors import make_header
+
+    file.write(make_header({"embeddings": {"dtype": "F32", "shape": shape, "data_offsets": (0, 4 * math.prod(shape))}}))
     _write_values(file, blocks)
 
 

@@ -15,72 +15,58 @@ from numba.extending import intrinsic
 
 from model2vec_numba.jit.simd import prefetch_bytes
 
-__all__ = ["ASCII", "NO_STRING", "copy_characters", "list_length", "prefetch_string", "read_string", "to_pointer"]
+__all__ = ["ASCII", "copy_characters", "is_string", "prefetch_memory", "read_string", "to_pointer"]
 
 # How CPython stores the characters of a string: as ASCII, or with a width of 1 (Latin-1), 2 (UCS-2) or 4 (UCS-4) bytes for each character.
-NO_STRING = -1
 ASCII = 0
-
-# A string object may begin anywhere in a cache line. Its length and kind are within its first 48 bytes.
-_HEADER_BYTES = 48
 
 
 @intrinsic
-def read_string(_typing_context: Any, list_address: Any, index: Any) -> Any:
-    """Read element `index` of the Python list at the address `list_address`.
+def is_string(_typing_context: Any, element: Any) -> Any:
+    """Return whether the Python object at an address is a string. The GIL must be held."""
 
-    The GIL must be held, unless the element is known to be a string.
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        api = context.get_python_api(builder)
+        # This function looks at the object's type. `isinstance` would call the object's own code.
+        get_length = cgutils.get_or_insert_function(builder.module, ir.FunctionType(api.py_ssize_t, [api.pyobj]), "PyUnicode_GetLength")
+        found = builder.icmp_signed(">=", builder.call(get_length, [builder.inttoptr(arguments[0], api.pyobj)]), api.py_ssize_t(0))
+        with builder.if_then(builder.not_(found), likely=False):
+            api.err_clear()
+        return found
+
+    return types.boolean(types.int64), generate
+
+
+@intrinsic
+def read_string(_typing_context: Any, element: Any) -> Any:
+    """Read the Python string at an address.
 
     Returns:
-        The address of its characters, their number, and their width: `ASCII`, 1, 2 or 4; or `NO_STRING` if it is not a string.
+        The address of its characters, their number, and their width: `ASCII`, 1, 2 or 4.
     """
     result = types.UniTuple(types.int64, 3)
     word = ir.IntType(64)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         api = context.get_python_api(builder)
-        element = api.list_getitem(builder.inttoptr(arguments[0], api.pyobj), arguments[1])
-        # This function looks at the object's type. `isinstance` would call the object's own code.
-        get_length = cgutils.get_or_insert_function(builder.module, ir.FunctionType(api.py_ssize_t, [api.pyobj]), "PyUnicode_GetLength")
-        is_string = builder.icmp_signed(">=", builder.call(get_length, [element]), api.py_ssize_t(0))
-        parts = [cgutils.alloca_once_value(builder, word(value)) for value in (0, 0, NO_STRING)]
-        with builder.if_else(is_string, likely=True) as (then, otherwise):
-            with then:
-                _, characters, length, width, is_ascii, _ = api.string_as_string_size_and_kind(element)
-                width = builder.select(builder.icmp_unsigned("!=", is_ascii, is_ascii.type(0)), word(ASCII), builder.zext(width, word))
-                for part, value in zip(parts, (builder.ptrtoint(characters, word), length, width), strict=True):
-                    builder.store(value, part)
-            with otherwise:
-                api.err_clear()
-        return context.make_tuple(builder, signature.return_type, [builder.load(part) for part in parts])
+        _, characters, length, width, is_ascii, _ = api.string_as_string_size_and_kind(builder.inttoptr(arguments[0], api.pyobj))
+        width = builder.select(builder.icmp_unsigned("!=", is_ascii, is_ascii.type(0)), word(ASCII), builder.zext(width, word))
+        return context.make_tuple(builder, signature.return_type, [builder.ptrtoint(characters, word), length, width])
 
-    return result(types.int64, types.int64), generate
+    return result(types.int64), generate
 
 
-@intrinsic
-def prefetch_string(_typing_context: Any, list_address: Any, index: Any) -> Any:
-    """Prefetch the memory that `read_string` will read. The list must have the element, and the GIL must be held."""
+@intrinsic(prefer_literal=True)
+def prefetch_memory(_typing_context: Any, address: Any, size: Any) -> Any:
+    """Ask the processor to load `size` bytes from an address on into its caches. `size` is an integer literal."""
+    if not isinstance(size, types.IntegerLiteral):
+        return None
 
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        api = context.get_python_api(builder)
-        element = api.list_getitem(builder.inttoptr(arguments[0], api.pyobj), arguments[1])
-        start = builder.bitcast(element, cgutils.voidptr_t)
-        for offset in (0, _HEADER_BYTES - 1):
-            prefetch_bytes(builder, builder.gep(start, [ir.IntType(64)(offset)]), 1)
+        prefetch_bytes(builder, builder.inttoptr(arguments[0], cgutils.voidptr_t), size.literal_value)
         return context.get_dummy_value()
 
-    return types.void(types.int64, types.int64), generate
-
-
-@intrinsic
-def list_length(_typing_context: Any, list_address: Any) -> Any:
-    """Return the number of elements of the Python list at an address. The GIL must be held."""
-
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        api = context.get_python_api(builder)
-        return api.list_size(builder.inttoptr(arguments[0], api.pyobj))
-
-    return types.int64(types.int64), generate
+    return types.void(types.int64, size), generate
 
 
 @intrinsic

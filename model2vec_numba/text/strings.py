@@ -3,13 +3,13 @@
 `str.encode` makes a bytes object for each string, which must then be joined: for English that took four times as long as reading the strings
 of a list in place. `pyunicode` does the reading.
 
-A batch is made in two steps. `max_utf8_lengths` checks that a list holds only strings and keeps the GIL. Strings cannot change, so `write_utf8`
-can then run without the GIL, in several threads at once.
+A batch is made in two steps. `max_utf8_lengths` checks that all elements are strings and keeps the GIL. Strings cannot change, so `write_utf8` can
+then run without the GIL, in several threads at once. Both read a tuple, because nobody can change it either.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -20,66 +20,96 @@ from numpy.typing import NDArray
 from model2vec_numba.batches import BatchLimits, LazyBatch, TextBatch, read_only, split_by_bytes
 from model2vec_numba.jit.decorators import compiled, inner
 from model2vec_numba.jit.simd import BLOCK, LANES, mask_at_least, narrow_characters, store_word, trailing_zeros
-from model2vec_numba.text.pyunicode import ASCII, NO_STRING, copy_characters, list_length, prefetch_string, read_string, to_pointer
+from model2vec_numba.text.pyunicode import ASCII, copy_characters, is_string, prefetch_memory, read_string, to_pointer
 
-__all__ = ["check_sentences", "encode_utf8", "flatten", "single_text", "string_batches"]
+__all__ = ["Strings", "encode_utf8", "flatten", "single_text"]
 
 _ALL_CHARS = 1 << 62
-# `find_non_string` checks this many elements at a time. Other Python threads may run between two calls.
+# `max_utf8_lengths` checks this many elements at a time. Other Python threads may run between two calls.
 _CHECKED_AT_ONCE = 1 << 16
 # Tokenisers read blocks of 64 bytes. The bytes after the last text let them read the last block in place.
 _PADDING = bytes(BLOCK)
 # `write_utf8` may write this many bytes after the end of the texts.
 _SLACK = LANES
-# Strings are prefetched this many elements ahead while the GIL is held. That halved the time for strings that were not in the processor's
-# caches. Prefetching their characters for `write_utf8` too gained nothing.
-_PREFETCH_DISTANCE = 16
+# The lengths and kinds of strings, in the first 48 bytes of the objects, are prefetched this many elements ahead. For strings that were not in the
+# processor's caches this took half the time.
+_LENGTHS_AHEAD, _LENGTH_BYTES = 16, 48
+# The characters are prefetched this many elements ahead, up to this number of bytes. For strings scattered over the memory this took half the time.
+_CHARACTERS_AHEAD, _CHARACTER_BYTES = 8, 320
 
 
-def check_sentences(sentences: Iterable[str]) -> list[str]:
-    """Return the sentences as a list, after checking that each is a string.
+class Strings:
+    """Sentences that can be made into batches. Later changes of a list of sentences have no effect.
+
+    Args:
+        sentences: the strings.
+        max_chars: the number of code points to keep of each string. ``None`` keeps all.
+
+    Attributes:
+        max_bytes: int64, shape (strings,): an upper bound on the number of UTF-8 bytes of each string.
 
     Raises:
         TypeError: an element is not a ``str``. The message gives its position and type.
     """
-    checked = sentences if isinstance(sentences, list) else _to_list(sentences)
-    for first in range(0, len(checked), _CHECKED_AT_ONCE):
-        position = find_non_string(id(checked), first, min(first + _CHECKED_AT_ONCE, len(checked)))
+
+    def __init__(self, sentences: Iterable[str], max_chars: int | None) -> None:
+        strings = self._strings = _to_tuple(sentences)
+        self._max_chars = _ALL_CHARS if max_chars is None else max_chars
+        self.max_bytes = np.empty(len(strings), np.int64)
+        for first in range(0, len(strings), _CHECKED_AT_ONCE):
+            last = min(first + _CHECKED_AT_ONCE, len(strings))
+            position = max_utf8_lengths(_elements(strings), first, last, self._max_chars, self.max_bytes)
+            if position >= 0:
+                element: object = strings[position]
+                raise TypeError(f"sentences[{position}] must be a str, not {type(element).__name__}: {element!r:.80}")
+
+    def __len__(self) -> int:
+        return len(self._strings)
+
+    def batches(self, limits: BatchLimits) -> Iterator[LazyBatch]:
+        """Yield the sentences in batches.
+
+        The limit of bytes keeps the working set small and the time between two batches short, even if the documents are long.
+        """
+        for first in range(0, len(self), limits.texts):
+            lengths = self.max_bytes[first : first + limits.texts]
+            for begin, end, max_bytes in split_by_bytes(limits, lengths, len(self) - first - len(lengths)):
+                yield LazyBatch(end - begin, max_bytes, partial(self.flatten, first + begin, first + end, max_bytes))
+
+    def flatten(self, begin: int, end: int, max_bytes: int) -> TextBatch:
+        """Make a batch of strings `begin` to ``end - 1``, which have at most `max_bytes` bytes.
+
+        Raises:
+            ValueError: a string holds a lone surrogate and so has no UTF-8 form. The message gives its position.
+        """
+        data = np.empty(max_bytes + max(_SLACK, BLOCK), np.uint8)
+        offsets = np.empty(end - begin + 1, np.int64)
+        position, at = write_utf8(_elements(self._strings), begin, self._max_chars, data, offsets)
         if position >= 0:
-            # Another thread may have removed the element in the meantime.
-            element = next(iter(list.__getitem__(checked, slice(position, None))), None)
-            raise _not_a_string(position, element)
-    return checked
+            character = f"U+{ord(str.__getitem__(self._strings[position], at)):04X}"
+            raise ValueError(f"sentences[{position}] cannot be UTF-8: it holds the lone surrogate {character} at character {at}")
+        used = int(offsets[-1])
+        data = data[: used + BLOCK]
+        data[used:] = 0
+        return TextBatch(read_only(data), offsets)
 
 
-def _to_list(sentences: Iterable[str]) -> list[str]:
-    """Return the sentences as a list. Raise a TypeError for types whose iteration does not give their texts."""
+def _elements(strings: tuple[str, ...]) -> int:
+    """Return the address of the elements of a tuple. CPython stores them after the other members of the object."""
+    return id(strings) + tuple.__basicsize__
+
+
+def _to_tuple(sentences: Iterable[str]) -> tuple[str, ...]:
+    """Return the sentences as a tuple. Raise a TypeError for types whose iteration does not give their texts."""
+    if isinstance(sentences, (list, tuple)):
+        return tuple(sentences)
     if isinstance(sentences, (bytes, bytearray)) or not isinstance(sentences, Iterable):
         raise TypeError(f"sentences must be a str or an iterable of str, not {type(sentences).__name__}")
     # Iterating over a data frame gives the names of its columns, and over a table whole columns. Nobody wants those embedded.
     shape = getattr(sentences, "shape", None)
     if isinstance(shape, tuple) and len(shape) != 1:
         raise TypeError(f"sentences must be one column of str, not {type(sentences).__name__} of shape {shape}")
-    return list(sentences)
-
-
-def _not_a_string(position: int, element: object) -> TypeError:
-    return TypeError(f"sentences[{position}] must be a str, not {type(element).__name__}: {element!r:.80}")
-
-
-def string_batches(sentences: Sequence[str], max_chars: int | None, limits: BatchLimits) -> Iterator[LazyBatch]:
-    """Yield the sentences in batches. Each sentence is cut to its first `max_chars` code points (``None``: not cut).
-
-    The limit of bytes keeps the working set small and the time between two batches short, even if the documents are long.
-
-    Raises:
-        TypeError: an element is not a ``str``, because the list was changed after it was checked. The message gives its position.
-    """
-    for first in range(0, len(sentences), limits.texts):
-        strings = _Strings(sentences[first : first + limits.texts], first, max_chars)
-        later = len(sentences) - first - len(strings.max_bytes)
-        for begin, end, max_bytes in split_by_bytes(limits, strings.max_bytes, later):
-            yield LazyBatch(end - begin, max_bytes, partial(strings.flatten, begin, end, max_bytes))
+    return tuple(sentences)
 
 
 def flatten(sentences: Iterable[str]) -> TextBatch:
@@ -88,8 +118,8 @@ def flatten(sentences: Iterable[str]) -> TextBatch:
     Raises:
         ValueError: a string holds a lone surrogate and so has no UTF-8 form. The message gives its position.
     """
-    strings = _Strings(sentences, 0, None)
-    return strings.flatten(0, len(strings.max_bytes), int(strings.max_bytes.sum()))
+    strings = Strings(sentences, None)
+    return strings.flatten(0, len(strings), int(strings.max_bytes.sum()))
 
 
 def encode_utf8(sentence: str, max_chars: int | None) -> NDArray[np.uint8]:
@@ -114,88 +144,27 @@ def single_text(data: NDArray[np.uint8]) -> TextBatch:
     return TextBatch(data, offsets)
 
 
-class _Strings:
-    """A list of strings, which can be flattened in several parts.
-
-    Args:
-        sentences: the strings.
-        first: the position of the first string in the caller's list, for error messages.
-        max_chars: the number of code points to keep of each string. ``None`` keeps all.
-
-    Attributes:
-        max_bytes: int64, shape (strings,): an upper bound on the number of UTF-8 bytes of each string.
-
-    Raises:
-        TypeError: an element is not a ``str``. The message gives its position.
-    """
-
-    def __init__(self, sentences: Iterable[str], first: int, max_chars: int | None) -> None:
-        # A copy of the list, which no other thread can change while compiled code reads it.
-        self._strings = list(sentences)
-        self._first = first
-        self._max_chars = _ALL_CHARS if max_chars is None else max_chars
-        self.max_bytes = np.empty(len(self._strings), np.int64)
-        position = max_utf8_lengths(id(self._strings), self._max_chars, self.max_bytes)
-        # The caller's list may have been changed since it was checked.
-        if position >= 0:
-            raise _not_a_string(first + position, self._strings[position])
-
-    def flatten(self, begin: int, end: int, max_bytes: int) -> TextBatch:
-        """Make a batch of strings `begin` to ``end - 1``, which have at most `max_bytes` bytes.
-
-        Raises:
-            ValueError: a string holds a lone surrogate and so has no UTF-8 form. The message gives its position.
-        """
-        data = np.empty(max_bytes + max(_SLACK, BLOCK), np.uint8)
-        offsets = np.empty(end - begin + 1, np.int64)
-        position, at = write_utf8(id(self._strings), begin, self._max_chars, data, offsets)
-        if position >= 0:
-            character = f"U+{ord(str.__getitem__(self._strings[position], at)):04X}"
-            place = f"sentences[{self._first + position}]"
-            raise ValueError(f"{place} cannot be UTF-8: it holds the lone surrogate {character} at character {at}")
-        data = data[: offsets[-1] + BLOCK]
-        data[offsets[-1] :] = 0
-        return TextBatch(read_only(data), offsets)
-
-
 @compiled(gil=True)
-def find_non_string(list_address: int, first: int, last: int) -> int:
-    """Return the position of the first element of a list that is not a string, or -1.
-
-    Only elements ``first`` to ``last - 1`` are checked. A loop in Python took 80 ns for each string that was not in the processor's caches.
-
-    Args:
-        list_address: the address (``id``) of the list. Other threads may change the list before and after this call.
-        first, last: which elements to check. Elements that the list does not have are skipped.
-    """
-    last = min(last, list_length(list_address))
-    for i in range(first, last):
-        prefetch_string(list_address, min(i + _PREFETCH_DISTANCE, last - 1))
-        _, _, width = read_string(list_address, i)
-        if width == NO_STRING:
-            return i
-    return -1
-
-
-@compiled(gil=True)
-def max_utf8_lengths(list_address: int, max_chars: int, max_bytes: NDArray[np.int64]) -> int:
-    """Write an upper bound on the number of UTF-8 bytes of the first `max_chars` code points of each string. For ASCII it is the exact number.
+def max_utf8_lengths(elements: int, first: int, last: int, max_chars: int, max_bytes: NDArray[np.int64]) -> int:
+    """Write an upper bound on the number of UTF-8 bytes of the first `max_chars` code points of some strings. For ASCII it is the exact number.
 
     Exact numbers are not counted, because that took nearly half as long as `write_utf8`.
 
     Args:
-        list_address: the address (``id``) of a list of at least ``len(max_bytes)`` elements. The list must not change during the call.
+        elements: the address of an array of ``len(max_bytes)`` Python objects, which does not change during the call.
+        first, last: elements ``first`` to ``last - 1`` are read.
         max_chars: 0 or more.
-        max_bytes: int64, shape (strings,), output: the bounds.
+        max_bytes: int64, output: the bounds, at the positions of the elements.
 
     Returns:
         The position of the first element that is not a string, or -1.
     """
-    for i in range(len(max_bytes)):
-        prefetch_string(list_address, min(i + _PREFETCH_DISTANCE, len(max_bytes) - 1))
-        _, length, width = read_string(list_address, i)
-        if width == NO_STRING:
+    objects = carray(to_pointer(elements), len(max_bytes), np.int64)
+    for i in range(first, last):
+        prefetch_memory(objects[min(i + _LENGTHS_AHEAD, len(objects) - 1)], _LENGTH_BYTES)
+        if not is_string(objects[i]):
             return i
+        _, length, width = read_string(objects[i])
         # CPython stores all characters of a string with the same width: 1, 2 or 4 bytes, or as ASCII. In UTF-8, an ASCII character has one byte. A
         # character of a string of width 1 has at most two bytes, of width 2 at most three, and of width 4 at most four.
         if width == ASCII:
@@ -211,11 +180,11 @@ def max_utf8_lengths(list_address: int, max_chars: int, max_bytes: NDArray[np.in
 
 
 @compiled()
-def write_utf8(list_address: int, first: int, max_chars: int, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> tuple[int, int]:
-    """Write the UTF-8 of the first `max_chars` code points of consecutive strings of a list, one after the other.
+def write_utf8(elements: int, first: int, max_chars: int, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> tuple[int, int]:
+    """Write the UTF-8 of the first `max_chars` code points of consecutive strings, one after the other.
 
     Args:
-        list_address, max_chars: the arguments with which `max_utf8_lengths` was called before.
+        elements, max_chars: the arguments with which `max_utf8_lengths` was called before.
         first: the position of the first string.
         data: uint8, output. It must have space for the sum of the bounds of `max_utf8_lengths`, and `_SLACK` bytes more.
         offsets: int64, output. String ``first + i`` is ``data[offsets[i]:offsets[i + 1]]``.
@@ -226,8 +195,11 @@ def write_utf8(list_address: int, first: int, max_chars: int, data: NDArray[np.u
     # An int64 variable, because numba compiles the functions that are called with a literal once more.
     at = np.int64(0)
     offsets[0] = at
-    for i in range(len(offsets) - 1):
-        address, length, width = read_string(list_address, first + i)
+    last = first + len(offsets) - 1
+    objects = carray(to_pointer(elements), last, np.int64)
+    for i in range(first, last):
+        prefetch_memory(objects[min(i + _CHARACTERS_AHEAD, last - 1)], _CHARACTER_BYTES)
+        address, length, width = read_string(objects[i])
         length = min(length, max_chars)
         surrogate = -1
         if width == ASCII:
@@ -240,8 +212,8 @@ def write_utf8(list_address: int, first: int, max_chars: int, data: NDArray[np.u
         else:
             surrogate, at = _write_characters(carray(to_pointer(address), length, np.uint32), data, at)
         if surrogate >= 0:
-            return first + i, surrogate
-        offsets[i + 1] = at
+            return i, surrogate
+        offsets[i - first + 1] = at
     return -1, -1
 
 

@@ -15,6 +15,7 @@ from reference import assert_close
 from model2vec_numba.batches import TokenBatch
 from model2vec_numba.pooling import kernels
 from model2vec_numba.pooling.kernels import BLOCK, CHUNK, make_sum_rows, pool, pool_long_text, rows
+from model2vec_numba.pooling.row_sums import AHEAD
 from model2vec_numba.pooling.table import EmbeddingTable, make_table
 
 SIZE = 500
@@ -119,20 +120,21 @@ def test_wherever_the_matrix_lies(dtype: str, dim: int) -> None:
     assert len(set(vectors[::2])) == 1 and len(set(vectors[1::2])) == 1
 
 
-@pytest.mark.parametrize("tiles", [(144, 128, 256), (144, 128, 128), (80, 64, 128), (80, 64, 64)])
+@pytest.mark.parametrize("tiles", [(128, 144, 256), (128, 144, 128), (64, 80, 128), (96, 80, 96)])
 def test_sums_do_not_depend_on_the_processor(tiles: tuple[int, int, int]) -> None:
     """The sizes of tiles depend on the processor. The float32 additions are the same for all sizes, and so are the bits."""
     sum_rows = make_sum_rows(*tiles)
 
     @njit
-    def add(matrix: NDArray[np.float32], chosen: NDArray[np.int64], sums: NDArray[np.float32]) -> None:
-        sum_rows(matrix, chosen, chosen, len(chosen), None, (0, 0), sums)
+    def add(matrix: NDArray[np.float32], chosen: NDArray[np.int32], at: int, count: int, sums: NDArray[np.float32]) -> None:
+        sum_rows(matrix, chosen, at, count, None, (0, 0), sums)
 
     rng = np.random.default_rng(5)
-    for dim in (1, 15, 16, 33, 63, 64, 65, 79, 80, 127, 128, 143, 144, 145, 208, 256, 271, 272, 300):
+    for dim in (1, 15, 16, 33, 63, 64, 65, 79, 80, 96, 112, 127, 128, 143, 144, 145, 176, 192, 208, 256, 271, 272, 300, 512):
         matrix = rng.standard_normal((20, dim), np.float32)
         for count in (1, 4, 7, 64):
-            chosen = rng.integers(0, len(matrix), count)
+            rows_of_texts = rng.integers(0, len(matrix), 3 + count + AHEAD, np.int32)
+            chosen = rows_of_texts[3 : 3 + count]
             expected = np.zeros(dim, np.float32)
             fours = count - count % 4
             for k in range(0, fours, 4):
@@ -141,7 +143,7 @@ def test_sums_do_not_depend_on_the_processor(tiles: tuple[int, int, int]) -> Non
             for row in matrix[chosen[fours:]]:
                 expected += row
             sums = np.full(dim, np.nan, np.float32)
-            add(matrix, chosen, sums)
+            add(matrix, rows_of_texts, 3, count, sums)
             np.testing.assert_array_equal(sums, expected, strict=True)
 
 
@@ -173,11 +175,11 @@ def cancelling(parts: dict[str, NDArray[Any]], length: int) -> TokenBatch:
 @pytest.mark.parametrize("weights", [False, True], ids=["", "weights"])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_pool_long_text(dtype: str, weights: bool, mapping: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Equal to `pool` to the bit, also if the parallel kernel cannot call the serial one by its address."""
+    """Equal to `pool` to the bit, with the parallel kernel and with the package's threads."""
     monkeypatch.setattr(kernels, "PARALLEL_TOKENS", 0)
     threads = min(2, config.NUMBA_NUM_THREADS)
     for dim in (2, 48):
-        for length in (0, 1, BLOCK + 1, CHUNK, CHUNK + 1, 3 * CHUNK + 7):
+        for length in (0, 1, BLOCK + 1, CHUNK, CHUNK + 1, 11 * CHUNK + 7):
             parts = random_parts(SIZE, dim, dtype, weights=weights, mapping=mapping)
             batch = cancelling(parts, length)
             table = table_of(parts, dtype)

@@ -430,6 +430,28 @@ def test_what_is_saved_the_library_reads(any_model: StaticModel, tmp_path: Path)
             np.testing.assert_array_equal(tensors[name], expected)
 
 
+@pytest.mark.parametrize("dim", [3, 24])
+def test_saved_tensors_are_aligned(dim: int, tmp_path: Path) -> None:
+    """The matrix begins at a cache line, if the tensors after it are then still aligned to their elements."""
+    for dtype in DTYPES:
+        model = make(dtype, weights=True, mapping=True, dim=dim)
+        model.save_pretrained(tmp_path)
+        content = (tmp_path / "model.safetensors").read_bytes()
+        length = int.from_bytes(content[:8], "little")
+        places = {name: 8 + length + entry["data_offsets"][0] for name, entry in json.loads(content[8 : 8 + length]).items()}
+        assert all(place % 4 == 0 for name, place in places.items() if name != "embeddings")
+        assert places["embeddings"] % model.embedding.itemsize == 0
+        assert places["embeddings"] % 64 == 0 or model.embedding.nbytes % 4 != 0
+
+
+def test_quantised_rows_are_aligned() -> None:
+    """The matrix begins at a cache line."""
+    for dtype in DTYPES:
+        for target in STORAGE_DTYPES:
+            smaller = quantize_model(make(dtype), quantize_to=target, dimensionality=16, int8_scales="row")
+            assert smaller.embedding.ctypes.data % 64 == 0
+
+
 def test_model2vec_reads_what_is_saved(any_model: StaticModel, tmp_path: Path) -> None:
     """The vectors are within the tolerance of the reference and of model2vec."""
     any_model.save_pretrained(tmp_path)

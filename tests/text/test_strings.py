@@ -20,7 +20,7 @@ from model2vec_numba import batches
 from model2vec_numba.batches import BatchLimits, TextBatch
 from model2vec_numba.jit.simd import BLOCK
 from model2vec_numba.text.columns import column_batches
-from model2vec_numba.text.strings import check_sentences, encode_utf8, flatten, single_text, string_batches
+from model2vec_numba.text.strings import Strings, encode_utf8, flatten, single_text
 
 # Hypothesis's texts have no surrogates. These characters make all lengths of UTF-8 likely.
 characters = st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("a\x00\x7f\x80\u07ff\u0800\uffff\U00010000\U0010ffff"))
@@ -54,7 +54,7 @@ def test_flatten(sentences: list[str]) -> None:
     st.integers(1, 40),
 )
 def test_batches(sentences: list[str], max_chars: int | None, batch_size: int, budget: int) -> None:
-    found = make_batches(string_batches(sentences, max_chars, BatchLimits(batch_size, budget)))
+    found = make_batches(Strings(sentences, max_chars).batches(BatchLimits(batch_size, budget)))
     kept = [sentence[:max_chars] for sentence in sentences]
     assert [part for batch in found for part in parts(batch)] == [sentence.encode() for sentence in kept]
     for batch in found:
@@ -65,13 +65,21 @@ def test_batches(sentences: list[str], max_chars: int | None, batch_size: int, b
 
 def test_a_huge_batch_is_split() -> None:
     long = "0123456789" * 30_000
-    found = make_batches(string_batches([long] * 20 + ["short"] * 5 + [long * 10], None, BatchLimits(1000)))
+    found = make_batches(Strings([long] * 20 + ["short"] * 5 + [long * 10], None).batches(BatchLimits(1000)))
     assert len(found) > 5
     assert sum(map(len, found)) == 26
     assert max(batch.offsets[-1] for batch in found[:-1]) <= 1_500_000
     assert parts(found[-1])[-1] == (long * 10).encode()
     # The characters that are cut off do not count.
-    assert len(list(string_batches([long] * 20, 10, BatchLimits(1000)))) == 1
+    assert len(list(Strings([long] * 20, 10).batches(BatchLimits(1000)))) == 1
+
+
+def test_few_bytes_are_one_batch() -> None:
+    """They are not worth a second thread."""
+    limits = BatchLimits(3000, threads=2)
+    for length in (255, 257):
+        assert (len(list(Strings(["x" * length] * 1024, None).batches(limits))) == 1) == (length < 256)
+    assert list(Strings([], None).batches(limits)) == []
 
 
 @pytest.mark.parametrize("length", [0, 1, 10, 999, 5000])
@@ -84,7 +92,7 @@ def test_the_last_batches_that_threads_share_out_are_small(threads: int, length:
     sentences = ["x" * length] * 4000
     data = np.frombuffer("".join(sentences).encode(), np.uint8)
     offsets = np.arange(len(sentences) + 1, dtype=np.int64) * length
-    of_list = string_batches(sentences, None, limits)
+    of_list = Strings(sentences, None).batches(limits)
     # A column is read in blocks, and more texts may come after a block.
     of_column = [
         batch
@@ -116,7 +124,7 @@ def test_one_other_character_anywhere(character: str) -> None:
     assert parts(batch) == [sentence.encode() for sentence in sentences]
     assert not batch.data.flags.writeable
     for max_chars in (1, 15, 16, 17, 40):
-        (cut,) = make_batches(string_batches(sentences[-60:], max_chars, BatchLimits(1000)))
+        (cut,) = make_batches(Strings(sentences[-60:], max_chars).batches(BatchLimits(1000)))
         assert parts(cut) == [sentence[:max_chars].encode() for sentence in sentences[-60:]]
 
 
@@ -168,27 +176,23 @@ class Thrower:
 @pytest.mark.parametrize("make", [Impostor, Thrower, lambda: Mock(spec=str)], ids=["impostor", "thrower", "mock"])
 def test_what_only_says_that_it_is_a_string(make: Callable[[], Any]) -> None:
     with pytest.raises(TypeError, match=r"sentences\[1\] must be a str, not "):
-        check_sentences(["x", make()])
+        Strings(["x", make()], None)
     with pytest.raises(TypeError, match=r"sentences\[1\] must be a str, not "):
         flatten(["x", make()])
 
 
-def test_a_list_that_changes_after_it_was_checked() -> None:
+def test_a_list_that_changes_later() -> None:
+    """The batches have the strings that were in the list before."""
     sentences = ["fine"] * 4
-    made = string_batches(check_sentences(sentences), None, BatchLimits(2))
-    next(made)
+    made = Strings(sentences, None).batches(BatchLimits(2))
+    first = next(made)
     sentences[3] = b"bytes"  # type: ignore[call-overload]
-    with pytest.raises(TypeError, match=r"sentences\[3\] must be a str, not bytes"):
-        next(made)
-    sentences[3] = "fine"
-    made = string_batches(sentences, None, BatchLimits(2))
-    next(made)
-    del sentences[2:]
-    assert sum(map(len, made)) == 0
+    del sentences[:2]
+    assert [part for batch in (first, *made) for part in parts(batch.make())] == [b"fine"] * 4
 
 
-def test_a_list_that_another_thread_shortens_while_it_is_checked() -> None:
-    """Elements that were removed in the meantime are not read."""
+def test_a_list_that_another_thread_changes() -> None:
+    """All strings are those that the list had at one time."""
     sentences = ["x"] * 100_000
     stop = threading.Event()
 
@@ -204,7 +208,8 @@ def test_a_list_that_another_thread_shortens_while_it_is_checked() -> None:
     thread.start()
     try:
         for _ in range(300):
-            assert check_sentences(sentences) is sentences
+            strings = Strings(sentences, None)
+            assert (strings.max_bytes == 1).all() and len(strings) <= 100_000
     finally:
         stop.set()
         thread.join()
@@ -212,7 +217,7 @@ def test_a_list_that_another_thread_shortens_while_it_is_checked() -> None:
 
 
 def test_portions_are_flattened_when_they_are_asked_to() -> None:
-    good, bad = string_batches(["fine", "fine", "bad \ud800"], None, BatchLimits(2))
+    good, bad = Strings(["fine", "fine", "bad \ud800"], None).batches(BatchLimits(2))
     assert parts(good.make()) == [b"fine"] * 2
     with pytest.raises(ValueError, match=r"sentences\[2\]"):
         bad.make()
@@ -222,7 +227,7 @@ def test_portions_are_flattened_when_they_are_asked_to() -> None:
 def test_surrogates_are_named(before: list[str], after: list[str], head: str, surrogate: int, tail: str) -> None:
     sentences = [*before, head + chr(surrogate) + tail, *after]
     with pytest.raises(ValueError, match="surrogate") as raised:
-        make_batches(string_batches(sentences, None, BatchLimits(5)))
+        make_batches(Strings(sentences, None).batches(BatchLimits(5)))
     assert not isinstance(raised.value, UnicodeError)
     message = str(raised.value)
     assert f"sentences[{len(before)}]" in message
@@ -231,7 +236,7 @@ def test_surrogates_are_named(before: list[str], after: list[str], head: str, su
 
 
 def test_surrogates_past_the_cut_are_not_read() -> None:
-    (batch,) = make_batches(string_batches(["ab\udc80", "c"], 2, BatchLimits(1024)))
+    (batch,) = make_batches(Strings(["ab\udc80", "c"], 2).batches(BatchLimits(1024)))
     assert parts(batch) == [b"ab", b"c"]
 
 
@@ -246,20 +251,28 @@ class Text(str):
     __slots__ = ()
 
 
-def test_check_sentences_returns_what_it_got() -> None:
-    for sentences in (["a", "b"], [], [Text("a"), "b", np.str_("c")]):
-        assert check_sentences(sentences) is sentences
-    assert check_sentences(("a", "b")) == ["a", "b"]
-    assert check_sentences(word for word in ("a", "b")) == ["a", "b"]
-    assert check_sentences({"a": 1, "b": 2}) == ["a", "b"]
-    assert check_sentences(np.array(["a", "b"])) == ["a", "b"]
+class Pair(tuple[str, ...]):
+    """A tuple with members of its own."""
+
+
+def test_any_iterable() -> None:
+    for sentences in (
+        ["a", "b"],
+        ("a", "b"),
+        Pair(("a", "b")),
+        [Text("a"), np.str_("b")],
+        (word for word in ("a", "b")),
+        {"a": 1, "b": 2},
+        np.array(["a", "b"]),
+    ):
+        assert parts(flatten(sentences)) == [b"a", b"b"]
 
 
 @given(sentence_lists, st.sampled_from([None, float("nan"), b"bytes", 7, ["nested"], UserString("not one"), np.bytes_(b"x")]), sentence_lists)
 def test_other_elements_are_named(before: list[str], culprit: Any, after: list[str]) -> None:
     for sentences in ([*before, culprit, *after], (*before, culprit), iter([*before, culprit, None])):
         with pytest.raises(TypeError) as raised:
-            check_sentences(sentences)
+            Strings(sentences, None)
         message = str(raised.value)
         assert f"sentences[{len(before)}]" in message
         assert type(culprit).__name__ in message
@@ -270,10 +283,10 @@ def test_other_elements_are_named(before: list[str], culprit: Any, after: list[s
 )
 def test_what_is_no_sequence_is_refused(sentences: Any) -> None:
     with pytest.raises(TypeError):
-        check_sentences(sentences)
+        Strings(sentences, None)
 
 
 def test_message_of_a_long_culprit_is_short() -> None:
     with pytest.raises(TypeError) as raised:
-        check_sentences([b"x" * 100_000])  # type: ignore[list-item]
+        Strings([b"x" * 100_000], None)  # type: ignore[list-item]
     assert len(str(raised.value)) < 300
