@@ -17,7 +17,7 @@ from model2vec_numba.pooling.kernels import pool, pool_long_text, rows
 from model2vec_numba.pooling.table import EmbeddingTable
 from model2vec_numba.progress import progress_bar
 from model2vec_numba.text.columns import StringColumn
-from model2vec_numba.text.strings import check_sentences, encode_utf8, single_text, string_batches
+from model2vec_numba.text.strings import Strings, encode_utf8, single_text
 from model2vec_numba.tokenization.tokenizer import BatchTokenizer, cut_at_spaces
 
 __all__ = ["Encoder"]
@@ -67,11 +67,10 @@ class Encoder(NamedTuple):
 
     def encode_strings(self, sentences: Iterable[str]) -> NDArray[np.float32]:
         """Return the vectors of strings, float32 of shape (sentences, dim)."""
-        texts = check_sentences(sentences)
-        out = np.empty((len(texts), self.table.dim), np.float32)
-        with claim_threads(self.num_threads) as threads, progress_bar(len(texts), self.show_progress_bar) as bar:
-            batches = string_batches(texts, self.max_chars, self._limits(threads))
-            self.encode_batches(bar.track(batches), out, threads)
+        strings = Strings(sentences, self.max_chars)
+        out = np.empty((len(strings), self.table.dim), np.float32)
+        with claim_threads(self.num_threads) as threads, progress_bar(len(strings), self.show_progress_bar) as bar:
+            self.encode_batches(bar.track(strings.batches(self._limits(threads))), out, threads)
         return out
 
     def encode_column(self, column: StringColumn, dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -104,11 +103,10 @@ class Encoder(NamedTuple):
 
     def tokenize(self, sentences: Iterable[str]) -> Iterator[TokenBatch]:
         """Yield the tokens of strings, batch by batch. A batch must be used before the next one is asked for."""
-        texts = check_sentences(sentences)
+        strings = Strings(sentences, self.max_chars)
         scratch = self.tokenizer.take_scratch()
-        batches = string_batches(texts, self.max_chars, self._limits(1))
-        with progress_bar(len(texts), self.show_progress_bar) as bar:
-            for batch in bar.track(batches):
+        with progress_bar(len(strings), self.show_progress_bar) as bar:
+            for batch in bar.track(strings.batches(self._limits(1))):
                 yield self.tokenizer.tokenize(batch.make(), self.max_tokens, scratch)
         self.tokenizer.give_back(scratch)
 
@@ -183,5 +181,3 @@ def _with_rows(batches: Iterator[LazyBatch], out: NDArray[Any]) -> Iterator[tupl
     for batch in batches:
         yield batch, out[done : done + len(batch)]
         done += len(batch)
-    if done != len(out):
-        raise RuntimeError(f"sentences changed while it was encoded: of {len(out)} sentences, {done} are left")

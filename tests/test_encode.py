@@ -518,18 +518,3 @@ def test_interrupt() -> None:
     assert float(stopped) - sent < 2
     assert err.rstrip().endswith("KeyboardInterrupt")
     assert process.returncode in (-signal.SIGINT, 128 + signal.SIGINT, 1)
-
-
-class Shrinking(list[str]):
-    """A list that loses an element each time a part of it is read, as if another thread removed one."""
-
-    def __getitem__(self, key: Any) -> Any:
-        part = super().__getitem__(key)
-        self.pop()
-        return part
-
-
-def test_a_list_that_shrinks_meanwhile(default_model: StaticModel) -> None:
-    """The rows of missing texts would hold arbitrary values, so this is an error."""
-    with pytest.raises(RuntimeError, match=r"of 8 sentences, [4-7] are left"):
-        default_model.encode(Shrinking(["It is cold today."] * 8), batch_size=2, num_threads=1)

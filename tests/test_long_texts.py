@@ -13,7 +13,7 @@ from numba import config as numba_config
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from model2vec_numba import StaticModel, encoder
+from model2vec_numba import StaticModel, batches, encoder
 from model2vec_numba.encoder import Encoder
 
 SENTENCE = "Documents of many words, caf\u00e9s among them; [MASK] \u4e16\u754c is one of them. "
@@ -40,6 +40,7 @@ def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Texts are long if they have a tenth of the usual bytes, so that the tests are quicker."""
     monkeypatch.setattr(encoder, "_LONG_BYTES", encoder._LONG_BYTES // 10)
     monkeypatch.setattr(encoder, "_LONG_SINGLE_BYTES", encoder._LONG_SINGLE_BYTES // 10)
+    monkeypatch.setattr(batches, "_MIN_SHARED_BYTES", batches._MIN_SHARED_BYTES // 10)
 
 
 @pytest.mark.usefixtures("small_limits")
