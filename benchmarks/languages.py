@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from benchmarks.corpora import Corpus, default_corpora
 
-__all__ = ["five_kinds"]
+__all__ = ["five_kinds", "names"]
 
 _BYTES = 200_000
 
@@ -117,11 +117,11 @@ def _made_texts(language: str) -> Iterator[str]:
     """Yield texts of one to six sentences. There is no last one."""
     style = _STYLES[language]
     draw = random.Random(language)
-    common, names = style.words.split(), _names(language)
+    common, rare = style.words.split(), names(language)
 
     def word() -> str:
         kind = draw.random()
-        return draw.choice(common) if kind < 0.8 else draw.choice(names) if kind < 0.97 else str(draw.randrange(1, 3000))
+        return draw.choice(common) if kind < 0.8 else draw.choice(rare) if kind < 0.97 else str(draw.randrange(1, 3000))
 
     while True:
         sentences = []
@@ -132,7 +132,8 @@ def _made_texts(language: str) -> Iterator[str]:
         yield style.gap.join(sentences)
 
 
-def _names(language: str) -> list[str]:
+def names(language: str) -> list[str]:
+    """Return Babel's names of languages, countries, currencies, scripts and cities, in a language."""
     from babel import Locale
 
     locale = Locale.parse(language)

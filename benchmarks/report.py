@@ -1,7 +1,8 @@
 """Make the whole report with one command: ``python -m benchmarks.report``, or ``nox -s report``, which also installs the peers.
 
-It writes `benchmarks.json`, `benchmarks.md` and the figures to a folder, and the table of speeds to README.md. All contenders take turns on the same
-files and texts. The vectors of each contender are compared with this package's before it is timed.
+It begins with text that is seen for the first time (`first_seen`), and goes on with the same texts again and again. It writes `benchmarks.json`,
+`benchmarks.md` and the figures to a folder, and the table of speeds to README.md. All contenders take turns on the same files and texts. The results
+of each contender are compared with this package's.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from matplotlib.figure import Figure
 
 import model2vec_numba
 from benchmarks.comparisons import compare_contenders, compare_on_all_cores
+from benchmarks.contenders import BASE, ENCODERS, Settings
 from benchmarks.corpora import Corpus, default_corpora, documents
 from benchmarks.figures import COLOURS, markdown_picture, note_of, save_figure
+from benchmarks.first_seen import QUICK, Amounts, call_lines, job_lines, new_lines, run
 from benchmarks.growth import measure_growth
 from benchmarks.growth_pages import CAPTIONS, draw_growth, growth_tables
 from benchmarks.large_models import write_wordpiece_model
@@ -33,10 +36,26 @@ from model2vec_numba import StaticModel
 from model2vec_numba.batches import BatchLimits, TextBatch
 from model2vec_numba.cli.timing import time_in_turns, timed
 from model2vec_numba.pooling.kernels import pool
-from model2vec_numba.text.strings import string_batches
+from model2vec_numba.text.strings import Strings
 
 _README = Path(__file__).parents[1] / "README.md"
 _RUST_README = {"model2vec (Rust), its README": 8000, "model2vec (Python), the same README": 4650}
+
+_ENCODERS = tuple(name for name in ENCODERS if name != BASE)
+
+_FIRST_SEEN = """\
+A real job encodes each text once. So here each contender is a fresh process that works, after a warm-up on 2,000 other texts, on texts that it has
+never seen, with one thread. Then it works on the first 2,000 of them again and again ("repeated"). The seconds are of processor time, and a ratio is
+the median of the ratios of all rounds. English is what the installed Python packages say in docstrings, comments and pages: technical English with
+some code. The other languages are generated: the letters are real, most words are not, and new words come all the time, as in real text.
+`benchmarks/new_texts.py` says how."""
+
+_JOBS = "One job in a fresh process after a warm-up on ten texts: its first 1,000 texts, while all caches are empty, and the whole job."
+
+_CALLS = """\
+The median wall time of a call on new texts, with as many threads as each contender takes by itself. On busy cores, each core also has a process that
+only computes. A busy core gives each of two processes half of its time, in slices of some milliseconds. So the table also has the wall time of a loop
+that needs the processor time of this package's call. "Times as long" is the ratio of wall times to this package's."""
 
 _METHOD = (
     "All contenders use the same texts and model files, and take turns, round by round. Speeds are medians. A ratio is the ratio of two medians,"
@@ -53,6 +72,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("docs"), help="the folder to write to")
     parser.add_argument("--quick", action="store_true", help="measure little of everything, to check that it works")
     parser.add_argument("--text", type=Path, metavar="FILE", help="UTF-8 text in paragraphs, to use instead of Python's documentation")
+    parser.add_argument("--tokenizers-1", type=Path, metavar="PYTHON", help="a Python that has version 1 of tokenizers")
     parser.add_argument("--readme", action="store_true", help="also write the table of speeds to README.md")
     parser.add_argument("--draw", action="store_true", help="measure nothing, and write the page and the figures from the existing JSON")
     arguments = parser.parse_args()
@@ -61,7 +81,7 @@ def main() -> None:
     if arguments.draw:
         results = json.loads(path.read_text(encoding="utf-8"))
     else:
-        results = measure(arguments.quick, arguments.text)
+        results = measure(arguments.quick, arguments.text, arguments.tokenizers_1)
         path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     figures = {"speed": lambda: draw_speed(results), **draw_growth(results["growth"])}
     for name, draw in figures.items():
@@ -73,7 +93,7 @@ def main() -> None:
         _README.write_text(re.sub(r"(?<=<!-- speed -->\n).*?(?=\n<!-- /speed -->)", lambda _: table, text, flags=re.DOTALL), encoding="utf-8")
 
 
-def measure(quick: bool, text: Path | None) -> dict[str, Any]:
+def measure(quick: bool, text: Path | None, tokenizers_1: Path | None) -> dict[str, Any]:
     """Return all results, in the form that the JSON file has."""
     seconds = 0.5 if quick else 5.0
     corpora = _corpora(300 if quick else 20_000, text)
@@ -84,7 +104,7 @@ def measure(quick: bool, text: Path | None) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         models = write_models(Path(folder), 3000 if quick else 60_000)
         results: dict[str, Any] = {"machine": describe_machine(), "quick": quick, "encode": [], "absent": {}}
-        # The paragraphs come first: README shows them.
+        results["first_seen"] = run(models, Settings(None, rust, tokenizers_1), QUICK if quick else Amounts(), encoders=_ENCODERS)
         for corpus in corpora:
             for name in TYPES:
                 _encode(results, corpus, models, name, rust, seconds)
@@ -135,7 +155,7 @@ def _stages(folder: Path, corpus: Corpus, name: str, seconds: float) -> Row:
     tokenizer, table = model._tokenizer, model._table
 
     def flatten_all() -> list[TextBatch]:
-        return [batch.make() for batch in string_batches(corpus.texts, None, BatchLimits(1024))]
+        return [batch.make() for batch in Strings(corpus.texts, None).batches(BatchLimits(1024))]
 
     batches = flatten_all()
     # A result may refer to its scratch memory, so each of the results that are kept has scratch memory of its own.
@@ -204,36 +224,43 @@ def _headline(results: dict[str, Any], threads: int | str = 1) -> list[Row]:
 
 
 def speed_table(results: dict[str, Any]) -> list[str]:
-    """Return the lines of README's table: the paragraphs, one thread."""
-    rows = _headline(results)
+    """Return the lines of README's table: English on one thread, seen for the first time and repeated."""
+    rows = _english(results)
     contenders = [name for name in dict.fromkeys(row["contender"] for row in rows) if name != OURS]
     named = {row["contender"]: row["name"] for row in rows}
     lines = [
         f"| texts/s | {' | '.join(named[name] for name in contenders)} | this package | times model2vec |",
         "| --- |" + " --: |" * (len(contenders) + 2),
     ]
-    for model in TYPES:
+    for model in dict.fromkeys(row["model"] for row in rows):
         found = {row["contender"]: row for row in rows if row["model"] == model}
-        speeds = [f"{_speed(found[name]):,.0f}" if name in found else "-" for name in contenders]
-        peer = found["model2vec"]
-        spread = f"{peer['ratio']:.1f} ({peer['ratio_low']:.1f} to {peer['ratio_high']:.1f})"
-        lines.append(f"| {model} | {' | '.join(speeds)} | {_speed(found[OURS]):,.0f} | {spread} |")
+        for kind, title in (("new", "seen for the first time"), ("repeated", "repeated")):
+            speeds = [f"{1 / found[name][kind]['seconds']:,.0f}" if name in found else "-" for name in (*contenders, OURS)]
+            peer = found["model2vec"][kind]
+            lines.append(f"| {model}, {title} | {' | '.join(speeds)} | {peer['ratio']:.1f} ({peer['low']:.1f} to {peer['high']:.1f}) |")
     return lines
 
 
+def _english(results: dict[str, Any]) -> list[Row]:
+    """Return the rows of English texts that are seen for the first time, of the bundled model."""
+    return [row for row in results["first_seen"]["encode"] if row["corpus"] == "English" and row["model"] in TYPES]
+
+
 def draw_speed(results: dict[str, Any]) -> Figure:
-    """Draw bars: the texts per second of each contender on the paragraphs, with one thread, for int8 and float32."""
+    """Draw bars: the texts per second of each contender on English with one thread. The full bar is new text, and the pale one repeated text."""
     figure = Figure(figsize=(8, 4))
     panels = figure.subplots(1, 2, sharex=True)
-    rows = _headline(results)
+    rows = _english(results)
     colours = dict(zip(dict.fromkeys(row["contender"] for row in rows), COLOURS, strict=False))
+    longest = max(1 / row["repeated"]["seconds"] for row in rows) / 1e3
     for panel, model in zip(panels, ("int8", "float32"), strict=True):
         chosen = [row for row in rows if row["model"] == model][::-1]
         names = [row["contender"] for row in chosen]
-        speeds = [_speed(row) / 1e3 for row in chosen]
-        bars = panel.barh(names, speeds, color=[colours[name] for name in names])
-        panel.bar_label(bars, [f"{speed:,.0f}" for speed in speeds], padding=3, fontsize=8)
-        panel.set(title=model, xlabel="thousand texts/s, one thread", xlim=(0, 1.2 * max(_speed(row) for row in rows) / 1e3))
+        new, repeated = ([1 / row[kind]["seconds"] / 1e3 for row in chosen] for kind in ("new", "repeated"))
+        panel.barh(names, repeated, color=[colours[name] for name in names], alpha=0.35)
+        bars = panel.barh(names, new, color=[colours[name] for name in names])
+        panel.bar_label(bars, [f"{speed:,.0f}" for speed in new], padding=3, fontsize=8)
+        panel.set(title=model, xlabel="thousand texts/s (pale: repeated)", xlim=(0, 1.2 * longest))
         panel.grid(axis="y", visible=False)
     figure.tight_layout()
     return figure
@@ -268,9 +295,10 @@ def page(results: dict[str, Any], figures: Sequence[str]) -> str:
         " made by a script and have float32 vectors.",
         "",
         *(["**This was a quick run. It shows only that everything works.**", ""] if results["quick"] else []),
-        markdown_picture("speed", "Bars: the texts per second of each contender"),
+        markdown_picture("speed", "Bars: the texts per second of each contender, on new texts and on repeated ones"),
         "",
-        "## Encode",
+        *_first_seen_lines(results["first_seen"]),
+        "## Encode the same texts again",
         "",
         *_table(encode, "texts"),
         "",
@@ -320,6 +348,16 @@ def page(results: dict[str, Any], figures: Sequence[str]) -> str:
         *growth_tables(results["growth"]),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _first_seen_lines(found: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines about text that is seen for the first time."""
+    yield from ("## Text that is seen for the first time", "", _FIRST_SEEN, "", *new_lines(found["encode"]), "")
+    yield from ("### Tokenise", "", "From a list of strings to ids.", "", *new_lines(found["tokenise"]), "")
+    yield from (f"- {name} did not take part: {reason}" for name, reason in found["absent"].items())
+    yield from ("", "### A job from its first text", "", _JOBS, "", *job_lines(found["jobs"]), "")
+    yield from ("### Calls beside busy processes", "", _CALLS, "", *call_lines(found["calls"]), "")
+    yield from ("All cores, idle:", "", *call_lines(found["all cores"]), "")
 
 
 def _shortfalls(results: dict[str, Any]) -> Iterator[str]:

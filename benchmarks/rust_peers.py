@@ -95,10 +95,12 @@ class RustPeer:
         folder: the model, in Model2Vec's layout.
         texts: the texts to encode. None may contain a line feed, because the process reads a text a line.
         threads: the number of threads that the crate may use. ``None``: one for each processor.
+        warm: the number of texts that the process encodes before the first round. ``None``: all of them.
 
     Attributes:
         crate: the crate's name.
         version: the crate's version.
+        pid: the number of the process.
         load_seconds: the seconds that the crate took to load the model.
 
     Raises:
@@ -106,7 +108,7 @@ class RustPeer:
         ValueError: an argument is out of range, or a text contains a line feed.
     """
 
-    def __init__(self, executable: Path, crate: str, folder: Path, texts: Sequence[str], threads: int | None = 1) -> None:
+    def __init__(self, executable: Path, crate: str, folder: Path, texts: Sequence[str], threads: int | None = 1, *, warm: int | None = None) -> None:
         if crate not in CRATES:
             raise ValueError(f"crate {crate!r}: expected one of {', '.join(CRATES)}")
         if threads is not None and threads < 1:
@@ -124,7 +126,10 @@ class RustPeer:
             file.write_bytes("".join(f"{text}\n" for text in texts).encode())
             self._errors = (self._folder / "errors.txt").open("w+b")
             self._process = subprocess.Popen(
-                [str(executable), crate, str(folder.resolve()), str(file), "--vectors", str(self._vectors)],
+                [
+                    *(str(executable), crate, str(folder.resolve()), str(file), "--vectors", str(self._vectors)),
+                    *(() if warm is None else ("--warm", str(warm))),
+                ],
                 env=_environment(threads),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -135,6 +140,7 @@ class RustPeer:
         except BaseException:
             self.close()
             raise
+        self.pid = self._running().pid
         self.version: str = start["version"]
         self.load_seconds: float = start["load_seconds"]
         self._shape: tuple[int, int] = start["texts"], start["dim"]
@@ -146,19 +152,17 @@ class RustPeer:
         self.close()
 
     def vectors(self) -> npt.NDArray[np.float32]:
-        """Return the texts' vectors, float32 of shape (texts, dim), which the crate computed before the first round."""
+        """Return the vectors of the texts that the crate encoded before the first round, float32 of shape (texts, dim)."""
         return np.fromfile(self._vectors, dtype="<f4").reshape(self._shape).astype(np.float32, copy=False)
 
     def run(self) -> float:
         """Let the crate encode all texts once more, and return the seconds that it took, as measured by the process itself."""
-        pipe = self._running().stdin
-        assert pipe is not None
-        try:
-            pipe.write("go\n")
-            pipe.flush()
-        except BrokenPipeError:
-            pass  # the process has ended, and `_answer` says why
-        seconds: float = self._answer()["seconds"]
+        seconds: float = self._ask("go")["seconds"]
+        return seconds
+
+    def calls(self, first: int, last: int, size: int) -> list[float]:
+        """Let the crate encode texts `first` to ``last - 1`` in calls of `size` texts, and return the seconds of each call."""
+        seconds: list[float] = self._ask(f"{first} {last} {size}")["calls"]
         return seconds
 
     def close(self) -> None:
@@ -179,6 +183,17 @@ class RustPeer:
         if self._process is None:
             raise RustPeerError(f"{self.crate}: the process has been closed")
         return self._process
+
+    def _ask(self, request: str) -> dict[str, Any]:
+        """Send a line to the process, and return its answer."""
+        pipe = self._running().stdin
+        assert pipe is not None
+        try:
+            pipe.write(f"{request}\n")
+            pipe.flush()
+        except BrokenPipeError:
+            pass  # the process has ended, and `_answer` says why
+        return self._answer()
 
     def _answer(self) -> dict[str, Any]:
         """Return the next line of the process, as JSON. Raise a `RustPeerError` with its message if it has ended."""

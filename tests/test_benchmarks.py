@@ -23,3 +23,17 @@ def test_table_of_tokenizers(tmp_path: Path) -> None:
     assert "| wordpiece | wordpiece | none | " in found
     assert f"| {tmp_path.name} | tokenizers | all | " in found
     assert f'- {tmp_path.name} is not compiled. `` pre_tokenizer: no compiled code for {{"type": "UnicodeScripts"}} ``' in found
+
+
+@pytest.mark.exhaustive
+def test_first_seen() -> None:
+    """Each contender that is installed has a row, and their results agree."""
+    command = [sys.executable, "-m", "benchmarks.first_seen", "--quick", "--rust", "none", "--contender", "model2vec"]
+    sections = [part for name in ("encode", "calls") for part in ("--section", name)]
+    found = subprocess.run([*command, *sections], cwd=_ROOT, check=True, capture_output=True, text=True).stdout
+    for model in ("int8", "float32"):
+        rows = [line for line in found.splitlines() if line.startswith(f"| English | {model} | ")]
+        assert [row.split(" | ")[2].split()[0] for row in rows][:1] == ["model2vec-numba"]
+        assert len(rows) >= 2
+    assert " differ" not in found
+    assert [row for row in found.splitlines() if row.startswith("| 1,000 | int8 | busy | model2vec-numba ")]
