@@ -65,7 +65,7 @@ class Process(Protocol):
 
 
 class Settings(NamedTuple):
-    """What the contenders need.
+    """The settings of the contenders.
 
     Attributes:
         base: a checkout of another revision of this package. ``None``: there is no contender "base".

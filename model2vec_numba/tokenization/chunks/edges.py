@@ -12,7 +12,7 @@ from model2vec_numba.tokenization.unicode.pages import PAGE_BITS
 
 __all__ = ["AFTER_NOTHING", "AFTER_SPACE", "BEFORE_END", "EXTENDS", "GLUES", "PASSES", "Edges"]
 
-# What is unsafe about a code point: to be the first one after the space of a chunk, the first one of a chunk without a space, or the last one.
+# The places where a code point is unsafe: first after the space of a chunk, first in a chunk without a space, or last in a chunk.
 AFTER_SPACE = 1
 AFTER_NOTHING = 2
 BEFORE_END = 4

@@ -1,4 +1,4 @@
-"""What a normaliser does at the ends of a chunk.
+"""The effects of a normaliser at the ends of a chunk.
 
 The normaliser is a list of steps. A step is *local* if it treats each code point by itself, or together with known neighbours; see `local_step`. NFC
 and its relatives join a mark to the code point before it, but never to white space: white space has no marks in any composed or reordered form. So
@@ -31,7 +31,7 @@ __all__ = ["SEPARATORS", "Hazards", "Normalizing", "blanks", "read_normalizing"]
 # The white space between chunks that are trimmed.
 SEPARATORS = " \t\n\r"
 _ALL = AFTER_SPACE | AFTER_NOTHING | BEFORE_END
-# Characters of which at least one stays as it is.
+# At least one of these characters stays as it is.
 _LETTERS = "xq7~"
 _FENCES = "|~z\u4e00\u0416"
 

@@ -1,4 +1,4 @@
-r"""What the matches of a pattern do at a cut.
+r"""The matches of a pattern at a cut.
 
 A *cut* is a place in a text where a chunk ends and the next one begins. A character is *blank* if it is white space, and *solid* if it is not. The
 character before a cut is solid, or a newline after a solid character. The text after a cut begins with a separator, which is a single character such

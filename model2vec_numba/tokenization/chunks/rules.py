@@ -186,7 +186,7 @@ def _is_word_splitter(steps: list[dict[str, Any]]) -> bool:
 
 def _makes_one_space(normalizing: Normalizing, replacement: str) -> bool:
     """Return whether a normaliser makes one space, or one `replacement`, of each run of separators, and removes separators at the end of a text."""
-    # What a run of separators has become: any run, some spaces, one space, or one `replacement`.
+    # The result of a run of separators so far: any run, some spaces, one space, or one `replacement`.
     runs = "any"
     strips = False
     for at, (step, pattern) in enumerate(zip(normalizing.steps, normalizing.patterns, strict=True)):
@@ -218,7 +218,7 @@ def _makes_one_space(normalizing: Normalizing, replacement: str) -> bool:
 
 
 class _Cutting(NamedTuple):
-    """What pre-tokenisers do before a separator and after a newline.
+    """The cuts of pre-tokenisers before a separator and after a newline.
 
     Attributes:
         cuts: whether they always cut before the separator.
@@ -279,7 +279,7 @@ def _space_rule(spec: TokenizerSpec, normalizing: Normalizing, members: list[dic
     if drops_space:
         contents.make_ends_unsafe(hazards, lasts=True)
     if normalizing.replaces and (hazards.first or hazards.last):
-        # What a match of several characters becomes is not in the table of `Edges`.
+        # The table of `Edges` does not have the results of matches of several characters.
         return None
     after_newline = after_newline and bool(cuts_after_newline) and not contents.hold("\n")
     edges = Edges(normalizing.probe(hazards), trims=False, cluster_bytes=normalizing.cluster_bytes)

@@ -135,7 +135,7 @@ def fill_double_array(data: NDArray[np.uint8], offsets: NDArray[np.int64], ids: 
     # Where the searches for the bases of nodes with one string and of other nodes begin.
     chain_block = block = np.int64(0)
     size = 256
-    # The strings that are not empty, their lengths, and the eight bytes of each that are being sorted, of which the first is the highest. Reading
+    # The strings that are not empty, their lengths, and the eight bytes of each that are being sorted. The first byte is the highest. Reading
     # the bytes of the strings for each level took longer.
     count = len(offsets) - 1
     order, lengths, keys = np.empty(count, np.int32), np.empty(count, np.int32), np.empty(count, np.uint64)

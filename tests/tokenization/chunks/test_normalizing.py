@@ -1,4 +1,4 @@
-"""What the rules rely on: the `tokenizers` library's normalisers treat white space and composed characters as `normalizing` says."""
+"""The facts that the rules rely on: the `tokenizers` library's normalisers treat white space and composed characters as `normalizing` says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What patterns do at a cut, against the places where the `tokenizers` library splits texts."""
+"""The matches of patterns at a cut, compared with the places where the `tokenizers` library splits texts."""
 
 from __future__ import annotations
 

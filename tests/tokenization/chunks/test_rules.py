@@ -24,7 +24,7 @@ from tokenization.texts import assigned_characters, natural_texts, pairs, sample
 
 Shape = tuple[bool, bool, bool, bool]
 
-# What the rules of published tokenizers say: `trims`, `after_newline`, `drops_space`, and whether there are `edges`.
+# The rules of published tokenizers: `trims`, `after_newline`, `drops_space`, and whether there are `edges`.
 _WORDS, _UNSAFE_WORDS = (True, False, False, False), (True, False, False, True)
 _SPACES, _SPACES_AND_LINES = (False, False, False, True), (False, True, False, True)
 SHARED: dict[str, Shape] = {
@@ -186,7 +186,7 @@ def test_unsafe_chunks() -> None:
 
 
 def test_clusters_at_the_ends() -> None:
-    """``Precompiled`` replaces short grapheme clusters as a whole, so what is left of their last code point is not known."""
+    """``Precompiled`` replaces short grapheme clusters as a whole, so nothing is known about the rest of their last code point."""
     rule = rule_of(FAMILIES["XLM-R, newer"][0])
     assert rule is not None
     chunks = [" \u0915\u0940", " a\u0301", " e\u0301b", " be\u0301b", " \u0e01\u0e33"]
