@@ -66,7 +66,7 @@ class DoubleArray(NamedTuple):
 def build_double_array(tokens: TextBatch) -> DoubleArray:
     """Return the trie of tokens. The id of a token is its index. If tokens are equal, the last index counts. Empty tokens are left out."""
     units = build_units(tokens, np.arange(len(tokens), dtype=np.int32))
-    return DoubleArray(units, np.where(units & TERMINAL != 0, units >> ID_SHIFT & ID_MASK, -1).astype(np.int32))
+    return DoubleArray(units, np.where(units & TERMINAL != 0, (units >> ID_SHIFT & ID_MASK).astype(np.int32), np.int32(-1)))
 
 
 def build_units(tokens: TextBatch, ids: NDArray[np.int32]) -> NDArray[np.uint64]:
