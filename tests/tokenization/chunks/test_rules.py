@@ -103,9 +103,9 @@ def test_random_tokenizers() -> None:
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("seed", range(1, 9))
+@pytest.mark.parametrize("seed", range(1, 4))
 def test_many_random_tokenizers(seed: int) -> None:
-    _count_rules(random_seed=seed, count=200)
+    _count_rules(random_seed=seed, count=100)
 
 
 def _count_rules(random_seed: int, count: int) -> int:
@@ -129,12 +129,13 @@ def _count_rules(random_seed: int, count: int) -> int:
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("name", FAMILIES)
-def test_every_character_at_the_ends(name: str) -> None:
-    """Each character at both ends of a chunk, and all pairs of characters of different classes."""
+def test_characters_at_the_ends(name: str) -> None:
+    """Every third character at both ends of a chunk, others for each family, and all pairs of characters of different classes."""
     config, shape = FAMILIES[name]
     rule = rule_of(config)
     if rule is not None and shape is not None:
-        characters = [f"x {c}y{c} z {c}" for c in assigned_characters() if not 0x3400 < ord(c) < 0x9FF0 and not 0xAC10 < ord(c) < 0xD7A0]
+        some = assigned_characters()[len(name) % 3 :: 3]
+        characters = [f"x {c}y{c} z {c}" for c in some if not 0x3400 < ord(c) < 0x9FF0 and not 0xAC10 < ord(c) < 0xD7A0]
         check(config, rule, characters, (f"x {pair} y" for pair in pairs()))
 
 
