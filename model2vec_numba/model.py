@@ -297,7 +297,6 @@ class StaticModel:
         Raises:
             TypeError: a sentence is not a string. The message gives its position.
             ValueError: a sentence has no UTF-8 form (the message gives its position), or an argument is out of range.
-            RuntimeError: the list was made shorter during the call.
         """
         if normalize is None and ignored.get("normalize_embeddings"):
             normalize = True

@@ -110,7 +110,6 @@ class BertCore:
     """
 
     name = "wordpiece"
-
     cuts_at_spaces = True
 
     def __init__(self, tables: BertTables, raw: Finder, *, finds_in_texts: bool) -> None:

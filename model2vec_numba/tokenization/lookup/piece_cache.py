@@ -30,7 +30,6 @@ __all__ = [
     "PREFETCHED_LENGTH",
     "copy_cached",
     "copy_ids",
-    "copy_ids_exactly",
     "find_row",
     "insert",
     "load_key",
@@ -284,20 +283,6 @@ def _copy_small(cache: NDArray[np.uint64], row: np.uint64, header: np.uint64, id
     ids[at + np.uint64(3)] = np.int32(header >> np.uint64(_IDS_SHIFT) & _ID_MASK)
     ids[at + np.uint64(4)] = np.int32(header >> np.uint64(_IDS_SHIFT + _ID_BITS))
     return at + (header >> np.uint64(_COUNT_SHIFT) & _BYTE_MASK)
-
-
-@inner
-def copy_ids_exactly(cache: NDArray[np.uint64], row: int, ids: NDArray[np.int32], at: int) -> int:
-    """Write the ids of a row to ``ids[at:]`` and return where they end. Nothing after them is overwritten."""
-    begin = np.uint64(row)
-    small = _is_small(cache, begin)
-    header_at = np.uint64(_SMALL_HEADER if small else _LARGE_HEADER)
-    header = cache[begin + header_at]
-    end = at + np.int64(header >> np.uint64(_COUNT_SHIFT) & _BYTE_MASK)
-    for k in range(end - at):
-        three_ids = header >> np.uint64(_IDS_SHIFT) if small and k >= 3 else cache[begin + header_at + np.uint64(1 + k // 3)]
-        ids[at + k] = np.int32(three_ids >> np.uint64(_ID_BITS * (k % 3)) & _ID_MASK)
-    return end
 
 
 @inner_always

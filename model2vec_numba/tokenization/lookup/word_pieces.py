@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from model2vec_numba.batches import TextBatch
 from model2vec_numba.jit.decorators import compiled, inner, inner_always
-from model2vec_numba.jit.simd import load_word, prefetch, word_mask
+from model2vec_numba.jit.simd import load_word, word_mask
 from model2vec_numba.tokenization.lookup.double_array import BASE_SHIFT, BYTE_MASK, ID_MASK, ID_SHIFT, TERMINAL, build_units, unit_of
 from model2vec_numba.tokenization.lookup.hashing import first_slot, hash_key, next_slot, slots_for, word_key
 
@@ -17,9 +17,7 @@ __all__ = [
     "ABSENT",
     "WordPieceVocabulary",
     "build_vocabulary",
-    "find_hashed_word",
     "find_word",
-    "prefetch_word",
     "split_word",
 ]
 
@@ -61,19 +59,7 @@ def build_vocabulary(tokens: TextBatch, ids: NDArray[np.int32], prefix: bytes) -
 @inner
 def find_word(words: NDArray[np.uint64], head: np.uint64, tail: np.uint64) -> int:
     """Return the id of the token whose bytes, padded with NULs, are these two uint64; `ABSENT` if there is none."""
-    return find_hashed_word(words, hash_key(word_key(head, tail)), head, tail)
-
-
-@inner
-def prefetch_word(words: NDArray[np.uint64], hash_value: np.uint64) -> None:
-    """Prefetch the row at which `find_hashed_word` looks first."""
-    prefetch(words, np.int64(hash_value & np.uint64(len(words) - 1)) * words.shape[1])
-
-
-@inner
-def find_hashed_word(words: NDArray[np.uint64], hash_value: np.uint64, head: np.uint64, tail: np.uint64) -> int:
-    """Return the id of a token like `find_word`, when the hash is known already."""
-    slot = hash_value & np.uint64(len(words) - 1)
+    slot = hash_key(word_key(head, tail)) & np.uint64(len(words) - 1)
     # Most words are found at once, with one branch. An empty slot is all NULs, and no word is.
     while (words[slot, 0] ^ head) | (words[slot, 1] ^ tail) != 0:
         if words[slot, 2] == 0:

@@ -21,7 +21,6 @@ from model2vec_numba.tokenization.lookup.piece_cache import (
     PREFETCHED_COLUMNS,
     copy_cached,
     copy_ids,
-    copy_ids_exactly,
     find_row,
     insert,
     load_key,
@@ -43,13 +42,6 @@ def look_up(cache: NDArray[np.uint64], data: NDArray[np.uint8], length: int, ids
     key = load_key(data, 0, length)
     row = find_row(cache, hash_key(key), key, length)
     return (copy_ids(cache, row, ids, 0), row_flags(cache, row)) if row >= 0 else (-1, np.uint64(0))
-
-
-@njit
-def look_up_exactly(cache: NDArray[np.uint64], data: NDArray[np.uint8], length: int, ids: NDArray[np.int32]) -> int:
-    key = load_key(data, 0, length)
-    row = find_row(cache, hash_key(key), key, length)
-    return copy_ids_exactly(cache, row, ids, 0) if row >= 0 else -1
 
 
 @njit
@@ -82,10 +74,6 @@ def find(cache: NDArray[np.uint64], text: bytes) -> list[int] | None:
     count, flags = look_up(cache, data, len(text), ids)
     found = None if count < 0 else ids[:count].tolist()
     assert flags == (0 if found is None else FLAGS)
-    # This way writes nothing after the ids.
-    ids[:] = -1
-    assert look_up_exactly(cache, data, len(text), ids) == count
-    assert ids.tolist() == [*(found or []), *[-1] * (len(ids) - max(count, 0))]
     # Bit 0 of the flags is compared: it is set in every row.
     assert look_up_prefetched(cache, data, len(text), np.uint64(0), ids) == ((0, 0), (0, 0))
     assert look_up_prefetched(cache, data, len(text), np.uint64(1), ids) == (((0, 0),) * 2 if found is None else ((1, count),) * 2)
