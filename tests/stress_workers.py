@@ -31,6 +31,8 @@ _OTHERS = ["\u4f60\u597d\uff0c\u4e16\u754c\u3002", "Gr\u00fc\u00dfe aus K\u00f6l
 
 # Texts in several scripts, and characters whose normalised form is long.
 _NEW = ["\u05d0\u05d1\u05d2 \u0928\u092e\u0938\u094d\u0924\u0947", "\ufdfa \ufb00", "\u0e2a\u0e27\u0e31\u0e2a", "\uc548\ub155 \ud55c\uad6d"]
+# All code points of a text are filled in some milliseconds.
+_SECONDS_BETWEEN_SIGNALS = 0.0005
 
 
 def load(folder: str | None = None) -> StaticModel:
@@ -138,12 +140,12 @@ def fork(layer: str) -> dict[str, Any]:
 
 
 def fill(folder: str, how: str) -> dict[str, Any]:
-    """Interrupt a thread that fills pages of code points: with a fork whose child fills pages, or with a signal handler that fills pages."""
-    from model2vec_numba.tokenization.unicode.pages import fill_lock
+    """Interrupt a thread that fills tables of code points: with a fork whose child fills them, or with a signal handler that fills them."""
+    from model2vec_numba.tokenization.unicode.filling import fill_lock
 
     expected, model = load(folder).encode(_NEW), load(folder)
-    # Code points of all pages, in one text and in a text for each.
-    text, others = "".join(map(chr, range(0x100, 0xD700, 64))), list(map(chr, range(0x100, 0xD700, 256)))
+    # Many code points in one text, and some of them in a text for each.
+    text, others = "".join(map(chr, range(0x100, 0xD700))), list(map(chr, range(0x100, 0xD700, 256)))
     begun, depth, wrong = 0, 0, 0
 
     def encode_new(*_: object) -> None:
@@ -166,9 +168,9 @@ def fill(folder: str, how: str) -> dict[str, Any]:
         status = _status_of_child(lambda: np.array_equal(model.encode(_NEW), expected))
         thread.join()
     else:
-        # The first handlers fill pages while the long text fills them. Handlers interrupt each other too.
+        # The first handlers fill tables while the long text fills them. Handlers interrupt each other too.
         signal.signal(signal.SIGALRM, encode_new)
-        signal.setitimer(signal.ITIMER_REAL, 0.005, 0.005)
+        signal.setitimer(signal.ITIMER_REAL, _SECONDS_BETWEEN_SIGNALS, _SECONDS_BETWEEN_SIGNALS)
         model.encode(text)
         signal.setitimer(signal.ITIMER_REAL, 0)
         met, status = begun > len(_NEW), wrong

@@ -174,7 +174,9 @@ def pool_texts(
             for d in range(dim):
                 total[d] += chunk[d]
         if len(sums) > 0:
-            sums[text] = total
+            # A loop, because numba compiles an assignment of arrays with the text of an error message, which takes three seconds.
+            for d in range(dim):
+                sums[text, d] = total[d]
         else:
             _finish(total, end - begin, normalize, scale, out[text])
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from model2vec_numba.batches import TokenBatch
 from model2vec_numba.dtypes import STORAGE_DTYPES
 from model2vec_numba.errors import ModelFormatError
 
@@ -82,6 +83,17 @@ class EmbeddingTable:
         weights = np.full(len(self.mapping) or len(self.matrix), self.scale, np.float32)
         weights.flags.writeable = False
         return weights
+
+    def check_ids(self, tokens: TokenBatch, tokenizer_size: int) -> None:
+        """Raise an error if a token has no row. This can only happen if the vocabulary lists a token twice; see `TokenizerSpec.required_rows`."""
+        if tokenizer_size <= self.size:
+            return
+        largest = tokens.ids[: tokens.offsets[-1]].max(initial=0)
+        if largest >= self.size:
+            raise ModelFormatError(
+                f"token {largest} has no vector: the model has vectors for {self.size} tokens, but ids up to {tokenizer_size - 1}, "
+                "because the vocabulary lists a token twice"
+            )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return EmbeddingTable, (self.matrix, self.dtype, self.weights, self.mapping, self.scale)

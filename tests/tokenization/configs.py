@@ -40,6 +40,7 @@ __all__ = [
     "bpe_model",
     "bundled_config",
     "byte_level",
+    "charsmap_bytes",
     "config_of",
     "digits",
     "metaspace",
@@ -368,10 +369,10 @@ def _charsmap() -> str:
             rules[decomposed] = normal
     # Keys of two and three bytes that begin other keys, and a pair that does not compose.
     rules |= {"\u00e9": "\u00c9", "\u00e9\u0301": "!", "\u0623": "\u0627", "\u4e00": "one", "a\u0327": "&", "\r\n": "N"}
-    return base64.b64encode(_double_array(rules)).decode("ascii")
+    return base64.b64encode(charsmap_bytes(rules)).decode("ascii")
 
 
-def _double_array(rules: dict[str, str]) -> bytes:
+def charsmap_bytes(rules: dict[str, str]) -> bytes:
     """Return the bytes of a charsmap: the size of a Darts trie, the trie, and the replacements. Every node has 256 units to itself."""
     tree: dict[int, Any] = {}
     texts = b""

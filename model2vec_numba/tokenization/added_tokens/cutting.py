@@ -25,7 +25,7 @@ from model2vec_numba.tokenization.added_tokens.search import (
 )
 from model2vec_numba.tokenization.stages import DONE, FALLBACK
 from model2vec_numba.tokenization.unicode.classes import FILLED, class_at
-from model2vec_numba.tokenization.unicode.pages import no_pages
+from model2vec_numba.tokenization.unicode.filling import nothing_missing
 
 __all__ = ["Cut", "Cutter", "replace_held"]
 
@@ -119,10 +119,10 @@ class Cutter:
         finder = self._finder
         tables = *finder.tables, finder.tokens, finder.ids, finder.flags
         if self._classes is None:
-            return cut_texts(texts.data, texts.offsets, *tables, _NO_CLASSES, no_pages(), holds, keeps_others, status, *outputs)
+            return cut_texts(texts.data, texts.offsets, *tables, _NO_CLASSES, nothing_missing(), holds, keeps_others, status, *outputs)
         count = 0
         before = status.copy()
-        for missing in self._classes.pages.rounds():
+        for missing in self._classes.filler.rounds():
             status[:] = before
             count = cut_texts(texts.data, texts.offsets, *tables, self._classes.classes, missing, holds, keeps_others, status, *outputs)
         return count
@@ -146,7 +146,7 @@ def cut_texts(
     ids: NDArray[np.int32],
     flags: NDArray[np.uint8],
     classes: NDArray[np.uint8],
-    missing: NDArray[np.uint8],
+    missing: NDArray[np.int32],
     holds: NDArray[np.uint8],
     keeps_others: bool,
     status: NDArray[np.uint8],
@@ -162,7 +162,7 @@ def cut_texts(
         data, text_offsets: the batch; see `TextBatch`.
         first_bytes, grams, lengths, longer, prefixes, units, tokens, ids, flags: see `Finder`.
         classes: the classes of `boundary_classes`. It may be empty if no token has flags.
-        missing: uint8, output: which pages of `classes` are needed and not filled; see `no_pages`.
+        missing: int32, output: which of `classes` are needed and not filled; see `nothing_missing`.
         holds, keeps_others: see `Cutter.cut`.
         status: uint8, shape (texts,), input and output. `FALLBACK` is written for texts for which the library fails.
         spans: uint8, output: the bytes of the spans and then `_PADDING` zeros. It must have room for all texts, these zeros and eight more bytes.
@@ -257,7 +257,7 @@ def cut_texts(
 
 
 @inner
-def _class_before(data: NDArray[np.uint8], i: int, classes: NDArray[np.uint8], missing: NDArray[np.uint8]) -> tuple[int, int]:
+def _class_before(data: NDArray[np.uint8], i: int, classes: NDArray[np.uint8], missing: NDArray[np.int32]) -> tuple[int, int]:
     """Return the class of the character that ends at `i`, and its number of bytes. `missing`: see `class_at`."""
     i -= 1
     while data[i] & 0xC0 == 0x80:

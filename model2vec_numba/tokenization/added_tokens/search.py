@@ -172,7 +172,7 @@ def longest_token(units: NDArray[np.uint64], tokens: NDArray[np.int32], data: ND
     node, unit = ROOT, units[0]
     token, stop = np.int64(-1), i
     while i < end:
-        node, unit = step(units, node, unit, data[i])
+        node, unit = step(units, unit, data[i])
         if node == ROOT:
             break
         i += 1
@@ -216,7 +216,7 @@ def holds_token(
             candidates &= candidates - _ONE
             node, unit = ROOT, units[0]
             while at < end:
-                node, unit = step(units, node, unit, data[at])
+                node, unit = step(units, unit, data[at])
                 if node == ROOT:
                     break
                 if unit & TERMINAL:

@@ -5,6 +5,9 @@ The table always agrees with the installed library, so it follows the same versi
 
 from __future__ import annotations
 
+import itertools
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers.normalizers import Normalizer
@@ -12,14 +15,22 @@ from tokenizers.pre_tokenizers import PreTokenizer
 
 from model2vec_numba.tokenization.bert.core import DROP, ISOLATE, LONG_WORD, NONSTARTER, SPACE, UNSUPPORTED, WORD
 from model2vec_numba.tokenization.unicode.arena import Arena
-from model2vec_numba.tokenization.unicode.pages import PAGE_BITS, PAGE_COUNT, Pages, code_points_of
+from model2vec_numba.tokenization.unicode.classes import ALONE, GAP, classes_by
+from model2vec_numba.tokenization.unicode.filling import CODE_POINTS, Filler, characters_of
 from model2vec_numba.tokenization.unicode.probes import find_nonstarters, normalize_each
+from model2vec_numba.tokenization.unicode.utf8 import to_words
 
 __all__ = ["CodePointTable"]
 
 _INLINE_BYTES = 6
 _LONG_BYTES = 15
 _ARENA_BYTES = 1 << 20
+
+# The lowest code point of each number of UTF-8 bytes.
+_SIZES = (0, 0x80, 0x800, 0x10000)
+
+# The kind of a character, for each class of the probe.
+_CLASSES = (WORD, SPACE, ISOLATE)
 
 
 class CodePointTable:
@@ -33,76 +44,71 @@ class CodePointTable:
         decomposes: whether the normaliser applies NFD, which includes canonical ordering.
 
     Attributes:
-        entries: uint64, shape (0x110000,). Bits 0 to 3 hold the kind. Bits 4 to 7 hold the number of UTF-8 bytes of the result, and bits 8 to
-            15 its number of code points. Bits 16 to 63 hold the bytes, of which the first is the lowest, or for a `LONG_WORD` the
-            position of the bytes in `arena`.
+        entries: uint64, shape (0x110000,). Bits 0 to 3 hold the kind (0: it is not filled). Bits 4 to 7 hold the number of UTF-8 bytes of the
+            result, and bits 8 to 15 its number of code points. Bits 16 to 63 hold the bytes, of which the first is the lowest, or for a `LONG_WORD`
+            the position of the bytes in `arena`.
         arena: uint8, the bytes of the long results, at most 15 each; see `Arena`.
-        pages: the pages of `entries`.
+        filler: fills `entries`.
     """
 
     def __init__(self, normalizer: Normalizer, pre_tokenizer: PreTokenizer, *, decomposes: bool) -> None:
         self._normalizer = normalizer
-        self._pre_tokenizer = pre_tokenizer
+        self._probe = classes_by(pre_tokenizer, GAP, ALONE)
         self._decomposes = decomposes
         self._arena = Arena(_ARENA_BYTES)
-        # This is nine megabytes of address space. The system provides memory only for the pages that are written.
-        self.entries: NDArray[np.uint64] = np.zeros(PAGE_COUNT << PAGE_BITS, np.uint64)
+        # This is nine megabytes of address space. The system provides memory only for the parts that are written.
+        self.entries: NDArray[np.uint64] = np.zeros(CODE_POINTS, np.uint64)
         self.arena = self._arena.data
-        self.pages = Pages(self._fill_page)
+        # The kind of each character of normalised text that was met.
+        self._kinds: dict[str, int] = {}
+        self.filler = Filler(self.entries, self._fill)
 
-    def _fill_page(self, page: int) -> None:
-        code_points = code_points_of(page)
-        results = normalize_each(self._normalizer, list(map(chr, code_points)))
-        characters = sorted(set().union(*(result for result in results if result is not None)))
-        classes = self._classes(characters)
+    def _fill(self, code_points: NDArray[np.int64]) -> None:
+        results = normalize_each(self._normalizer, characters_of(code_points))
+        texts = [result or "" for result in results]
+        self._meet([character for character in set("".join(texts)) if character not in self._kinds])
+        # Most results are one character.
+        kinds = [self._kinds.get(text, 0) for text in texts]
+        for k, kind in enumerate(kinds):
+            if kind == 0 and results[k] is not None:
+                kinds[k], kept = _meaning(tuple([self._kinds[character] for character in texts[k]]))
+                texts[k] = texts[k][kept]
+        self.entries[code_points] = self._entries(code_points, np.array(kinds, np.uint64), texts)
+
+    def _entries(self, code_points: NDArray[np.int64], kinds: NDArray[np.uint64], texts: list[str]) -> NDArray[np.uint64]:
+        """Return the entries of code points. `kinds`: the kinds, 0 if the library fails. `texts`: the text that each one adds, or is as a word."""
+        counts = np.array(list(map(len, texts)), np.uint64)
+        encoded = [text.encode("utf-8") for text in texts]
+        payloads, lengths = to_words(encoded)
+        is_long = (kinds == WORD) & (lengths > _INLINE_BYTES) & (lengths <= _LONG_BYTES)
+        if is_long.any():
+            payloads[is_long] = positions = self._arena.add(list(itertools.compress(encoded, is_long.tolist())))
+            kinds[is_long] = np.where(positions < 0, UNSUPPORTED, LONG_WORD)
+        entries = payloads << np.uint64(16) | counts << np.uint64(8) | lengths << np.uint64(4) | kinds
+        entries[kinds == SPACE] = SPACE
+        # Compiled code needs results with at most as many code points as the code point has bytes.
+        sizes = np.searchsorted(_SIZES, code_points, "right")
+        entries[(kinds == 0) | (kinds == UNSUPPORTED) | (counts > sizes) | (lengths > _LONG_BYTES)] = UNSUPPORTED
+        return entries
+
+    def _meet(self, characters: list[str]) -> None:
+        """Write the kinds of characters of normalised text to `_kinds`."""
         nonstarters = find_nonstarters(characters) if self._decomposes else set()
-        for code_point, result in zip(code_points, results, strict=True):
-            self.entries[code_point] = UNSUPPORTED if result is None else self._entry(code_point, result, classes, nonstarters)
+        kinds = dict(zip(characters, map(_CLASSES.__getitem__, self._probe(characters)), strict=True))
+        kinds |= {c: NONSTARTER for c in nonstarters if kinds[c] == WORD}
+        # Compiled code pads words with NUL.
+        kinds |= {c: UNSUPPORTED for c in kinds.keys() & {"\0"} if kinds[c] != SPACE}
+        self._kinds.update(kinds)
 
-    def _entry(self, code_point: int, result: str, classes: dict[str, int], nonstarters: set[str]) -> int:
-        """Return the entry of a code point that the normaliser turns into `result`."""
-        if len(result) == 1 and result != "\0" and classes[result] != SPACE and result not in nonstarters:
-            # Most code points end here. The code below takes three times as long for them, a tenth of the time to make a tokeniser.
-            encoded = result.encode("utf-8")
-            return int.from_bytes(encoded, "little") << 16 | 1 << 8 | len(encoded) << 4 | classes[result]
-        spaces = [character for character in result if classes[character] == SPACE]
-        kept = [character for character in result if classes[character] != SPACE]
-        text = "".join(kept)
-        encoded = text.encode("utf-8")
-        # Compiled code pads words with NUL. It also needs results with at most as many code points as the code point has bytes.
-        if "\0" in text or len(kept) > len(chr(code_point).encode("utf-8")) or len(encoded) > _LONG_BYTES:
-            return UNSUPPORTED
-        if not kept:
-            return SPACE if spaces else DROP
-        if len(kept) == 1 and (classes[text] == ISOLATE or (result[0] != text and result[-1] != text)):
-            kind = ISOLATE
-        elif spaces or any(classes[character] != WORD for character in kept):
-            return UNSUPPORTED
-        elif nonstarters.isdisjoint(kept):
-            kind = WORD
-        elif len(kept) == 1:
-            kind = NONSTARTER
-        else:
-            return UNSUPPORTED
-        payload = int.from_bytes(encoded, "little")
-        if len(encoded) > _INLINE_BYTES:
-            position = self._arena.add(encoded) if kind == WORD else None
-            if position is None:
-                return UNSUPPORTED
-            kind, payload = LONG_WORD, position
-        return payload << 16 | len(kept) << 8 | len(encoded) << 4 | kind
 
-    def _classes(self, characters: list[str]) -> dict[str, int]:
-        """Return the class of each character in the pre-tokeniser: `SPACE`, `ISOLATE` or `WORD`."""
-        # Each character stands between two letters. It is a pre-token if it is isolated, and in no pre-token if it is a space. Most are neither, so
-        # there are few pre-tokens.
-        classes = dict.fromkeys(characters, WORD)
-        end = 0
-        for _, (first, last) in self._pre_tokenizer.pre_tokenize_str("a".join(["", *characters, ""])):
-            # Characters are at the odd places. A character between two pre-tokens is a space.
-            for place in range(end, first):
-                classes[characters[place >> 1]] = SPACE
-            if last - first == 1 and first & 1:
-                classes[characters[first >> 1]] = ISOLATE
-            end = last
-        return classes
+@cache
+def _meaning(kinds: tuple[int, ...]) -> tuple[int, slice]:
+    """Return the kind of a code point, and which characters of its normalised form to keep. `kinds`: the kinds of these characters."""
+    found = set(kinds)
+    kept = [k for k, kind in enumerate(kinds) if kind != SPACE]
+    if not kept:
+        return SPACE if kinds else DROP, slice(0)
+    if len(kept) == 1 and UNSUPPORTED not in found and (ISOLATE in found or kinds[0] == kinds[-1] == SPACE):
+        # For example, an ideograph has a space on each side.
+        return ISOLATE, slice(kept[0], kept[0] + 1)
+    return WORD if found == {WORD} else UNSUPPORTED, slice(len(kinds))

@@ -1,8 +1,8 @@
 """BERT's pipeline compiled: BertNormalizer, BertPreTokenizer and WordPiece in one pass over the bytes of a batch.
 
 A text is cut into chunks at white space. The ids of most chunks are in a cache, which is asked first. A chunk that is not in the cache is read run by
-run: a run of ASCII letters and digits is a word as it is, in two registers. Anything else is read code point by code point with `_normalize_word`.
-`split_word` then splits the word into tokens.
+run: a run of ASCII letters and digits is a word as it is. Anything else is read code point by code point with `_normalize_word`. `split_word` then
+splits the word into tokens.
 """
 
 from __future__ import annotations
@@ -14,13 +14,18 @@ from numpy.typing import NDArray
 
 from model2vec_numba.batches import TextBatch, TokenBatch
 from model2vec_numba.jit.decorators import compiled, inner, inner_always
-from model2vec_numba.jit.simd import BLOCK, alnum_length, load_word, lowercase_word, store_word, word_mask
+from model2vec_numba.jit.simd import BLOCK, alnum_length, load_word, store_word
 from model2vec_numba.tokenization.added_tokens.cutting import Cutter, replace_held
 from model2vec_numba.tokenization.added_tokens.finder import Finder, make_finder
 from model2vec_numba.tokenization.added_tokens.reading import NO_TOKENS
 from model2vec_numba.tokenization.added_tokens.search import WORK_BYTES, holds_token, may_hold_token
 from model2vec_numba.tokenization.chunks.cache import ChunkCache
 from model2vec_numba.tokenization.chunks.rows import (
+    CHUNK_HASH,
+    CHUNK_HEAD,
+    CHUNK_LENGTH,
+    CHUNK_TAIL,
+    CHUNK_WIDTH,
     MAX_CHUNK_BYTES,
     MAX_IDS,
     SMALL_BYTES,
@@ -34,14 +39,14 @@ from model2vec_numba.tokenization.chunks.windows import WINDOW_SIZE, WINDOW_TEXT
 from model2vec_numba.tokenization.lookup.word_pieces import split_word
 from model2vec_numba.tokenization.stages import DONE, FALLBACK, SHORT_BYTES
 from model2vec_numba.tokenization.subsets import replace_texts, select_texts
-from model2vec_numba.tokenization.unicode.pages import Pages, ask_for_page, no_pages
+from model2vec_numba.tokenization.unicode.filling import Filler, ask_for, nothing_missing
 from model2vec_numba.tokenization.unicode.utf8 import decode
 
 __all__ = ["BertCore", "BertTables"]
 
 # The kind of a code point says what it does to the text. It is the lowest four bits of an entry. `CodePointTable` describes the other bits.
 KIND_MASK = 15
-NOT_FILLED = 0  # its page is not filled yet
+NOT_FILLED = 0  # it is not filled
 DROP = 1  # it is removed
 SPACE = 2  # it ends a word
 WORD = 3  # it adds bytes to the word
@@ -68,8 +73,8 @@ class BertTables(NamedTuple):
         byte_kinds: uint8, shape (256,): ``BYTE_...`` for each byte.
         lowercases: whether ASCII capitals become small letters.
         entries, arena: the result for each code point; see `CodePointTable`.
-        pages: the pages of `entries`.
-        trie: the tokens; see `WordPieceVocabulary`.
+        filler: fills `entries`.
+        trie: the tokens; see `build_vocabulary`.
         unknown_id: the unknown id.
         max_word_chars: a word of more characters is unknown.
     """
@@ -78,7 +83,7 @@ class BertTables(NamedTuple):
     lowercases: bool
     entries: NDArray[np.uint64]
     arena: NDArray[np.uint8]
-    pages: Pages
+    filler: Filler
     trie: NDArray[np.uint64]
     unknown_id: int
     max_word_chars: int
@@ -88,14 +93,14 @@ class _Scratch:
     """Memory that one call works in. It is kept for the next call.
 
     Attributes:
-        missing: the pages that the kernel asked for; see `no_pages`. After a call it asks for no page.
+        missing: the entries that the kernel asked for; see `nothing_missing`. After a call it asks for nothing.
         status, tokens: the status and the ids of a short text. Making such arrays took as long as tokenising a sentence.
     """
 
     __slots__ = ("missing", "status", "tokens")
 
     def __init__(self) -> None:
-        self.missing = no_pages()
+        self.missing = nothing_missing()
         self.status = np.zeros(1, np.uint8)
         self.tokens = TokenBatch(np.zeros(SHORT_BYTES + MAX_IDS, np.int32), np.zeros(2, np.int64))
 
@@ -113,7 +118,7 @@ class BertCore:
     cuts_at_spaces = True
 
     def __init__(self, tables: BertTables, raw: Finder, *, finds_in_texts: bool) -> None:
-        self._pages = tables.pages
+        self._filler = tables.filler
         self._cutter = Cutter(raw)
         # The arguments of the kernel that are the same in every call.
         self._tables = tables.byte_kinds, tables.lowercases, tables.entries, tables.arena, tables.trie
@@ -136,11 +141,11 @@ class BertCore:
         self._cache.grow()
         if not undone:
             return tokens, None
-        if not self._pages.fill(scratch.missing):
+        if not self._filler.fill(scratch.missing):
             found = status.copy()
             status[:] = DONE
             return self._tokenize_holders(texts, tokens, found, max_tokens, scratch)
-        # The first texts in a new script need pages that were not filled. Tokenise the texts again that are not done.
+        # Characters that were never met before need entries that were not filled. Tokenise the texts again that are not done.
         positions = status.nonzero()[0]
         status[:] = DONE
         again, again_status = self.tokenize(select_texts(texts, positions), max_tokens, scratch)
@@ -178,7 +183,7 @@ class BertCore:
         while True:
             tokenize_texts(spans.data, spans.offsets, *arguments, self._cache.rows, scratch.missing, status, tokens.offsets[1:], tokens.ids)
             self._cache.grow()
-            if not self._pages.fill(scratch.missing):
+            if not self._filler.fill(scratch.missing):
                 return tokens
             status[:] = before
 
@@ -213,7 +218,7 @@ def tokenize_texts(
     max_word_chars: int,
     max_tokens: int,
     cache: NDArray[np.uint64],
-    missing: NDArray[np.uint8],
+    missing: NDArray[np.int32],
     status: NDArray[np.uint8],
     ends: NDArray[np.int64],
     ids: NDArray[np.int32],
@@ -225,16 +230,16 @@ def tokenize_texts(
         byte_kinds: uint8, shape (256,): ``BYTE_...`` for each byte.
         lowercases: whether ASCII capitals become small letters.
         entries, arena: see `CodePointTable`.
-        trie: see `WordPieceVocabulary`.
+        trie: see `build_vocabulary`.
         first_bytes, grams, lengths_of_tokens, longer, prefixes, units: the added tokens that are found in the text as it is; see `Finder`.
         finds_in_texts: whether an added token may hold white space. Then whole texts are searched for added tokens. Otherwise chunks are searched.
         unknown_id: the unknown id, which is dropped.
         max_word_chars: a word of more characters is unknown.
         max_tokens: the number of ids to keep of each text.
         cache: the ids of chunks; see `make_rows`. It must always be used with the same tables.
-        missing: uint8, output: which pages of `entries` are needed and not filled; see `no_pages`.
+        missing: int32, output: which of `entries` are needed and not filled; see `nothing_missing`.
         status: uint8, shape (texts,), input and output. A text that is not `DONE` is skipped and has no ids. `FALLBACK` is written for texts that
-            the `tokenizers` library must tokenise, and for texts that need a page that is not filled. `_HOLDS` is written for texts that hold
+            the `tokenizers` library must tokenise, and for texts that need an entry that is not filled. `_HOLDS` is written for texts that hold
             an added token.
         ends: int64, shape (texts,), output: the end of each text's ids.
         ids: int32, output: the ids of the texts, one text after the other. A text has at most as many ids as bytes. `MAX_IDS` elements after the
@@ -252,13 +257,12 @@ def tokenize_texts(
         largest = max(largest, offsets[k + 1] - offsets[k])
     word = np.empty(4 * min(max_word_chars, largest) + 64, np.uint8)
     work = np.empty(WORK_BYTES, np.uint8)
-    begins, lengths = np.empty(WINDOW_SIZE, np.int64), np.empty(WINDOW_SIZE, np.uint64)
-    heads, tails, hashes = np.empty(WINDOW_SIZE, np.uint64), np.empty(WINDOW_SIZE, np.uint64), np.empty(WINDOW_SIZE, np.uint64)
+    begins, chunks = np.empty(WINDOW_SIZE, np.int64), np.empty(CHUNK_WIDTH * WINDOW_SIZE, np.uint64)
     text_chunks, edge = np.empty(WINDOW_TEXTS, np.int64), np.zeros(BLOCK, np.uint8)
     layout = layout_of(cache)
     while text < len(status):
         window, position, is_complete = fill_window(
-            data, offsets, text, position, True, False, False, cache, layout, edge, text_chunks, begins, lengths, heads, tails, hashes
+            data, offsets, text, position, True, False, False, cache, layout, edge, text_chunks, begins, chunks
         )
         chunk = np.uint64(0)
         for k in range(window):
@@ -268,18 +272,20 @@ def tokenize_texts(
             if finds_in_texts and holds_token(data, offsets[text], text_end, first_bytes, grams, lengths_of_tokens, longer, prefixes, units, work):
                 status[text] = _HOLDS
             while status[text] == DONE:
-                chunk, at = copy_small_chunks(cache, layout, heads, tails, lengths, hashes, chunk, last, ids, at, stop_at)
+                chunk, at = copy_small_chunks(cache, layout, chunks, chunk, last, ids, at, stop_at)
                 if chunk == last or at >= stop_at:
                     break
-                begin, length = begins[chunk], np.int64(lengths[chunk])
+                given = chunk * np.uint64(CHUNK_WIDTH)
+                begin, length, hash_value = begins[chunk], np.int64(chunks[given + np.uint64(CHUNK_LENGTH)]), chunks[given + np.uint64(CHUNK_HASH)]
                 if SMALL_BYTES < length <= MAX_CHUNK_BYTES:
-                    found = copy_large_chunk(cache, layout, hashes[chunk], load_chunk(data, begin, length), length, ids, at)
+                    found = copy_large_chunk(cache, layout, hash_value, load_chunk(data, begin, length), length, ids, at)
                     if found >= 0:
                         at = found
                         chunk += np.uint64(1)
                         continue
                 end = begin + length
-                may_hold = not finds_in_texts and (length > SMALL_BYTES or may_hold_token(heads[chunk], tails[chunk], first_bytes, grams))
+                head, tail = chunks[given + np.uint64(CHUNK_HEAD)], chunks[given + np.uint64(CHUNK_TAIL)]
+                may_hold = not finds_in_texts and (length > SMALL_BYTES or may_hold_token(head, tail, first_bytes, grams))
                 if may_hold and holds_token(data, begin, end, first_bytes, grams, lengths_of_tokens, longer, prefixes, units, work):
                     status[text] = _HOLDS
                     break
@@ -292,7 +298,7 @@ def tokenize_texts(
                     status[text] = FALLBACK
                     break
                 if length <= MAX_CHUNK_BYTES:
-                    insert_chunk(cache, layout, hashes[chunk], load_chunk(data, begin, length), length, ids, first_id, at - first_id)
+                    insert_chunk(cache, layout, hash_value, load_chunk(data, begin, length), length, ids, first_id, at - first_id)
                 chunk += np.uint64(1)
             if k + 1 == window and not is_complete and status[text] == DONE and at < stop_at:
                 continue
@@ -318,32 +324,34 @@ def _tokenize_chunk(
     trie: NDArray[np.uint64],
     unknown_id: int,
     max_word_chars: int,
-    missing: NDArray[np.uint8],
+    missing: NDArray[np.int32],
     word: NDArray[np.uint8],
     ids: NDArray[np.int32],
     at: int,
 ) -> int:
     """Write the ids of the chunk ``data[begin:end]`` to ``ids[at:]``, without the unknown id, and return where they end.
 
-    Return -1 if the chunk is not supported, or needs a page that is not filled. `word`: memory to work in.
+    Return -1 if the chunk is not supported, or needs an entry that is not filled. `word`: memory to work in.
     """
     i = begin
     while i < end:
         byte_kind = byte_kinds[data[i]]
+        stop = i
+        if byte_kind == BYTE_ALNUM:
+            stop = _end_of_alnum(data, i, end)
+            if stop - i > max_word_chars or (stop < end and not _ends_word(data, stop, byte_kinds, entries)):
+                stop = i
+        elif byte_kind == BYTE_ISOLATE:
+            stop = i + 1
+        if stop > i:
+            # Setting this bit makes a capital a small letter. It changes no small letter and no digit.
+            case = np.uint64(0x20 if lowercases and byte_kind == BYTE_ALNUM else 0)
+            at = split_word(data, i, stop, case, trie, unknown_id, ids, at)
+            i = stop
+            continue
         # The number of bytes of the word that is written to `word`. 0: there is none yet.
         length = np.int64(0)
-        if byte_kind == BYTE_ALNUM and i + 16 <= len(data):
-            head, tail, run = _alnum_word(data, i, end)
-            if run <= max_word_chars and (i + run == end or (run < 16 and _ends_word(data, i + run, byte_kinds, entries))):
-                store_word(word, 0, lowercase_word(head) if lowercases else head)
-                store_word(word, 8, lowercase_word(tail) if lowercases else tail)
-                length = run
-                i += run
-        elif byte_kind == BYTE_ISOLATE:
-            word[0] = data[i]
-            length = np.int64(1)
-            i += 1
-        elif data[i] >= 0x80:
+        if data[i] >= 0x80:
             code_point, size = decode(data, i)
             entry = entries[code_point]
             if entry & np.uint64(KIND_MASK) == np.uint64(ISOLATE):
@@ -355,21 +363,21 @@ def _tokenize_chunk(
             if not supported:
                 return -1
             length = length if chars <= max_word_chars else 0
-        at = split_word(word, length, trie, unknown_id, ids, at)
+        at = split_word(word, 0, length, np.uint64(0), trie, unknown_id, ids, at)
     return at
 
 
 @inner
-def _alnum_word(data: NDArray[np.uint8], i: int, end: int) -> tuple[np.uint64, np.uint64, int]:
-    """Return the bytes of the ASCII letters and digits from `i` on as two uint64, and their number: at most 16, and not after `end`."""
-    head = load_word(data, i)
-    length = alnum_length(head)
-    if length < 8:
-        length = min(length, end - i)
-        return head & word_mask(length), np.uint64(0), length
-    tail = load_word(data, i + 8)
-    length = min(8 + alnum_length(tail), end - i)
-    return head & word_mask(length), tail & word_mask(max(length - 8, 0)), length
+def _end_of_alnum(data: NDArray[np.uint8], i: int, end: int) -> int:
+    """Return where the ASCII letters and digits from `i` on end, at most `end`."""
+    while i + 8 <= len(data):
+        length = alnum_length(load_word(data, i))
+        i += length
+        if length < 8 or i >= end:
+            return min(i, end)
+    while i < end and alnum_length(np.uint64(data[i])) > 0:
+        i += 1
+    return i
 
 
 @inner
@@ -391,7 +399,7 @@ def _normalize_word(
     entries: NDArray[np.uint64],
     arena: NDArray[np.uint8],
     max_word_chars: int,
-    missing: NDArray[np.uint8],
+    missing: NDArray[np.int32],
     word: NDArray[np.uint8],
 ) -> tuple[int, int, int, bool]:
     """Write the first normalised word of ``data[i:end]`` to `word`.
@@ -417,7 +425,7 @@ def _normalize_word(
                 break  # the caller handles some characters before it calls this function
             continue
         if kind == NOT_FILLED:
-            ask_for_page(code_point, missing)
+            ask_for(code_point, missing)
             return i, length, chars, False
         if kind == UNSUPPORTED or (kind == NONSTARTER and after_nonstarter):
             return i, length, chars, False
@@ -437,10 +445,10 @@ def _normalize_word(
 
 
 @inner
-def _mark_missing(data: NDArray[np.uint8], i: int, end: int, entries: NDArray[np.uint64], missing: NDArray[np.uint8]) -> None:
-    """Ask in `missing` for each page that ``data[i:end]`` needs and that is not filled."""
+def _mark_missing(data: NDArray[np.uint8], i: int, end: int, entries: NDArray[np.uint64], missing: NDArray[np.int32]) -> None:
+    """Ask in `missing` for each entry that ``data[i:end]`` needs and that is not filled."""
     while i < end:
         code_point, size = decode(data, i)
         if entries[code_point] == NOT_FILLED:
-            ask_for_page(code_point, missing)
+            ask_for(code_point, missing)
         i += size

@@ -96,8 +96,8 @@ def _make_tables(spec: TokenizerSpec, normalizer: Normalizer, pre_tokenizer: Pre
         lowercases,
         code_points.entries,
         code_points.arena,
-        code_points.pages,
-        build_vocabulary(tokens, ids, model["continuing_subword_prefix"].encode("utf-8")).trie,
+        code_points.filler,
+        build_vocabulary(tokens, ids, model["continuing_subword_prefix"].encode("utf-8")),
         model["vocab"][model["unk_token"]],
         model["max_input_chars_per_word"],
     )

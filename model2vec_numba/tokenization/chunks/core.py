@@ -14,7 +14,17 @@ from numpy.typing import NDArray
 from model2vec_numba.batches import TextBatch, TokenBatch, read_only
 from model2vec_numba.jit.simd import BLOCK
 from model2vec_numba.tokenization.chunks.cache import ChunkCache
-from model2vec_numba.tokenization.chunks.kernel import MAX_GAPS, NO_GAPS, SLOTS, State, fill_gaps, gather_chunks, insert_chunks, look_up_chunks
+from model2vec_numba.tokenization.chunks.kernel import (
+    LONG_CHUNKS,
+    MAX_GAPS,
+    NO_GAPS,
+    SLOTS,
+    State,
+    fill_gaps,
+    gather_chunks,
+    insert_chunks,
+    look_up_chunks,
+)
 from model2vec_numba.tokenization.chunks.rows import MAX_IDS
 from model2vec_numba.tokenization.chunks.rules import ChunkRule
 from model2vec_numba.tokenization.stages import DONE, SHORT_BYTES
@@ -23,9 +33,6 @@ from model2vec_numba.tokenization.subsets import replace_texts, select_texts
 __all__ = ["ChunkedCore"]
 
 _UNBOUNDED = 1 << 62
-# If more than half of the bytes of a batch are in chunks that are too long for the cache, the core gets the next batches directly. Japanese, whose
-# chunks are whole sentences, took up to a third longer without this.
-_UNCUT_BATCHES = 7
 
 
 class _WrappedCore(Protocol):
@@ -46,10 +53,9 @@ class _Scratch:
         state, gaps, missing, slots: see `look_up_chunks`.
         tokens: the ids of a short text.
         core: the memory of the core. ``None``: it was not needed yet.
-        uncut_batches: the number of batches that the core gets directly.
     """
 
-    __slots__ = ("core", "gaps", "missing", "slots", "state", "tokens", "uncut_batches")
+    __slots__ = ("core", "gaps", "missing", "slots", "state", "tokens")
 
     def __init__(self) -> None:
         self.state = np.zeros(State.SIZE, np.int64)
@@ -57,7 +63,6 @@ class _Scratch:
         self.slots = np.zeros(SLOTS, np.int32)
         self.tokens = TokenBatch(np.empty(SHORT_BYTES + MAX_IDS, np.int32), np.zeros(2, np.int64))
         self.core: Any = None
-        self.uncut_batches = 0
 
 
 class ChunkedCore:
@@ -83,9 +88,6 @@ class ChunkedCore:
 
     def tokenize(self, texts: TextBatch, max_tokens: int | None, scratch: _Scratch) -> tuple[TokenBatch, NDArray[np.uint8] | None]:
         """Tokenise each text, as `Core.tokenize` describes."""
-        if scratch.uncut_batches:
-            scratch.uncut_batches -= 1
-            return self._core.tokenize(texts, max_tokens, scratch.core)
         tokens = scratch.tokens
         if len(texts) != 1 or len(texts.data) > SHORT_BYTES:
             size = int(texts.offsets[-1] - texts.offsets[0])
@@ -94,17 +96,17 @@ class ChunkedCore:
         gaps = self._look_up(texts, tokens, limit, scratch, goes_on=False)
         if gaps == NO_GAPS:
             return tokens, None
+        if scratch.core is None:
+            scratch.core = self._core.make_scratch()
+        if gaps == LONG_CHUNKS:
+            return self._core.tokenize(texts, max_tokens, scratch.core)
         # The texts that have to be tokenised whole.
         whole = np.zeros(len(texts), np.uint8)
-        long_bytes = 0
         while gaps != NO_GAPS:
-            long_bytes += int(scratch.state[State.LONG_BYTES])
             tokens = self._fill(texts, tokens, gaps, limit, whole, scratch)
             if scratch.state[State.TEXT] == len(texts):
                 break
             gaps = self._look_up(texts, tokens, limit, scratch, goes_on=True)
-        if 2 * long_bytes > texts.offsets[-1] - texts.offsets[0]:
-            scratch.uncut_batches = _UNCUT_BATCHES
         return self._tokenize_whole(texts, tokens, whole, max_tokens, scratch) if np.count_nonzero(whole) else (tokens, None)
 
     def _look_up(self, texts: TextBatch, tokens: TokenBatch, limit: int, scratch: _Scratch, *, goes_on: bool) -> int:
@@ -125,8 +127,6 @@ class ChunkedCore:
             data, offsets, kept = np.empty(size + BLOCK, np.uint8), np.empty(count + 1, np.int64), np.empty(count, np.uint8)
             gather_chunks(texts.data, scratch.missing, scratch.slots, data, offsets, kept)
             chunks = TextBatch(read_only(data), offsets)
-            if scratch.core is None:
-                scratch.core = self._core.make_scratch()
             found, status = self._core.tokenize(chunks, None, scratch.core)
             refused = np.zeros(count, np.uint8) if status is None else status
             if self._edges is not None:

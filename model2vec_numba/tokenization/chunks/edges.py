@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from model2vec_numba.batches import TextBatch
 from model2vec_numba.jit.decorators import compiled, inner
 from model2vec_numba.tokenization.unicode.classes import ClassTable, Probe, class_at
-from model2vec_numba.tokenization.unicode.pages import PAGE_BITS
 
 __all__ = ["AFTER_NOTHING", "AFTER_SPACE", "BEFORE_END", "EXTENDS", "GLUES", "PASSES", "Edges"]
 
@@ -40,15 +39,13 @@ class Edges:
     def unsafe(self, chunks: TextBatch) -> NDArray[np.uint8]:
         """Return which chunks may act on the text next to them: uint8, shape (chunks,), 1 if a chunk may do so, else 0."""
         found = np.empty(len(chunks), np.uint8)
-        for missing in self._flags.pages.rounds():
+        for missing in self._flags.filler.rounds():
             find_unsafe(chunks.data, chunks.offsets, self._flags.classes, *self._settings, missing, found)
         return found
 
     def flags(self, character: str) -> int:
         """Return the flags of a code point."""
-        page = ord(character) >> PAGE_BITS
-        for missing in self._flags.pages.rounds():
-            missing[page] = missing[-1] = self._flags.classes[ord(character)] == 0
+        self._flags.filler.fill_code_points(np.array([ord(character)]))
         return int(self._flags.classes[ord(character)])
 
 
@@ -59,7 +56,7 @@ def find_unsafe(
     flags: NDArray[np.uint8],
     trims: bool,
     cluster_bytes: int,
-    missing: NDArray[np.uint8],
+    missing: NDArray[np.int32],
     found: NDArray[np.uint8],
 ) -> None:
     """Write to `found` whether each chunk is unsafe.
@@ -71,7 +68,7 @@ def find_unsafe(
         data, offsets: the chunks; see `TextBatch`.
         flags: uint8, shape (0x110000,): the flags of each code point; see `ClassTable`.
         trims, cluster_bytes: see `Edges`.
-        missing: uint8, output: which pages of `flags` are needed and not filled; see `no_pages`.
+        missing: int32, output: which of `flags` are needed and not filled; see `nothing_missing`.
         found: uint8, shape (chunks,), output: 1 if a chunk is unsafe, else 0.
     """
     for chunk in range(len(found)):
@@ -113,7 +110,7 @@ def find_unsafe(
 
 
 @inner
-def _in_short_cluster(data: NDArray[np.uint8], i: int, j: int, cluster_bytes: int, flags: NDArray[np.uint8], missing: NDArray[np.uint8]) -> int:
+def _in_short_cluster(data: NDArray[np.uint8], i: int, j: int, cluster_bytes: int, flags: NDArray[np.uint8], missing: NDArray[np.int32]) -> int:
     """Return 1 if the neighbours at `i` and `j` may be in one grapheme cluster and have fewer than `cluster_bytes` bytes, else 0.
 
     `flags`, `missing`: see `find_unsafe`.
@@ -124,7 +121,7 @@ def _in_short_cluster(data: NDArray[np.uint8], i: int, j: int, cluster_bytes: in
 
 
 @inner
-def _first_that_counts(data: NDArray[np.uint8], i: int, end: int, flags: NDArray[np.uint8], missing: NDArray[np.uint8]) -> int:
+def _first_that_counts(data: NDArray[np.uint8], i: int, end: int, flags: NDArray[np.uint8], missing: NDArray[np.int32]) -> int:
     """Return the flags of the first code point in ``data[i:end]`` that does not pass. 0 if there is none."""
     while i < end:
         kind, size = class_at(data, i, flags, missing)

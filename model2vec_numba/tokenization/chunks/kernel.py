@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from model2vec_numba.jit.decorators import compiled, inner
 from model2vec_numba.jit.simd import BLOCK, copy_bytes
 from model2vec_numba.tokenization.chunks.rows import (
+    CHUNK_HASH,
+    CHUNK_LENGTH,
+    CHUNK_WIDTH,
     MAX_CHUNK_BYTES,
     MAX_IDS,
     SMALL_BYTES,
@@ -19,11 +22,13 @@ from model2vec_numba.tokenization.chunks.rows import (
     insert_chunk,
     layout_of,
     load_chunk,
+    prefetch_large,
+    prefetch_small,
 )
 from model2vec_numba.tokenization.chunks.windows import WINDOW_SIZE, WINDOW_TEXTS, fill_window
 from model2vec_numba.tokenization.lookup.hashing import hash_key
 
-__all__ = ["MAX_GAPS", "NO_GAPS", "SLOTS", "State", "fill_gaps", "gather_chunks", "insert_chunks", "look_up_chunks"]
+__all__ = ["LONG_CHUNKS", "MAX_GAPS", "NO_GAPS", "SLOTS", "State", "fill_gaps", "gather_chunks", "insert_chunks", "look_up_chunks"]
 
 # The ids of this many missing chunks are found at a time. On an empty cache, the chunks of the first texts are then soon known.
 MAX_GAPS = 4096
@@ -31,21 +36,27 @@ MAX_GAPS = 4096
 SLOTS = 4 * MAX_GAPS
 # `look_up_chunks` returns this if all texts are done and there are no gaps.
 NO_GAPS = -1
+# `look_up_chunks` returns this if most bytes at the beginning of the batch are in chunks that are too long for the cache. Without this, Japanese,
+# whose chunks are whole sentences, took up to a third longer. The beginning is half of the batch, or this many bytes if that is less.
+LONG_CHUNKS = -2
+_BEGINNING = 8192
+# The number of chunks whose rows `insert_chunks` prefetches at a time.
+_AHEAD = 16
 
 
 class State:
     """The elements of the array `state`.
 
     The first four say where `look_up_chunks` goes on: the number of a text, the position of a chunk in it, where the ids of the text begin, and where
-    they end so far. The others are the number of missing chunks, the number of their bytes, and the bytes of those that are too long for the cache.
+    they end so far. The others are the number of missing chunks and the number of their bytes.
     """
 
-    TEXT, POSITION, TEXT_AT, AT, MISSING, MISSING_BYTES, LONG_BYTES = range(7)
-    SIZE = 7
+    TEXT, POSITION, TEXT_AT, AT, MISSING, MISSING_BYTES = range(6)
+    SIZE = 6
 
 
 _TEXT, _POSITION, _TEXT_AT, _AT = State.TEXT, State.POSITION, State.TEXT_AT, State.AT
-_MISSING, _MISSING_BYTES, _LONG_BYTES = State.MISSING, State.MISSING_BYTES, State.LONG_BYTES
+_MISSING, _MISSING_BYTES = State.MISSING, State.MISSING_BYTES
 
 
 @compiled()
@@ -85,7 +96,8 @@ def look_up_chunks(
         ids: int32, output: the ids, one text after the other. Elements after the last id may be overwritten.
 
     Returns:
-        The number of gaps, or `NO_GAPS`. All texts are done if the number of the text in `state` is the number of texts.
+        The number of gaps, `NO_GAPS` or `LONG_CHUNKS`. All texts are done if the number of the text in `state` is the number of texts. If the result
+        is `LONG_CHUNKS`, the outputs have no meaning.
     """
     text = position = text_at = at = np.int64(0)
     texts = len(offsets) - 1
@@ -93,23 +105,25 @@ def look_up_chunks(
     if goes_on:
         text, position, text_at, at = state[_TEXT], state[_POSITION], state[_TEXT_AT], state[_AT]
     id_offsets[text] = text_at
-    begins, lengths = np.empty(WINDOW_SIZE, np.int64), np.empty(WINDOW_SIZE, np.uint64)
-    heads, tails, hashes = np.empty(WINDOW_SIZE, np.uint64), np.empty(WINDOW_SIZE, np.uint64), np.empty(WINDOW_SIZE, np.uint64)
+    begins, chunks = np.empty(WINDOW_SIZE, np.int64), np.empty(CHUNK_WIDTH * WINDOW_SIZE, np.uint64)
     text_chunks, edge = np.empty(WINDOW_TEXTS, np.int64), np.zeros(BLOCK, np.uint8)
     layout = layout_of(cache)
     room = len(ids) - MAX_IDS
     # The ids of a text after `limit_at` do not count.
     limit_at, looked_further = text_at + min(max_tokens, len(ids)), not looks_further
     gap = missing_chunks = missing_bytes = long_bytes = np.int64(0)
+    # The place where the beginning of the batch ends. After it, nothing is checked.
+    checked_to = offsets[0] + min(_BEGINNING, (offsets[texts] - offsets[0]) // 2)
+    is_checked = goes_on
     while text < texts:
         window, position, is_complete = fill_window(
-            data, offsets, text, position, trims, after_newline, drops_space, cache, layout, edge, text_chunks, begins, lengths, heads, tails, hashes
+            data, offsets, text, position, trims, after_newline, drops_space, cache, layout, edge, text_chunks, begins, chunks
         )
         chunk = np.uint64(0)
         for k in range(window):
             last = np.uint64(text_chunks[k])
             while True:
-                chunk, at = copy_small_chunks(cache, layout, heads, tails, lengths, hashes, chunk, last, ids, at, min(room, limit_at))
+                chunk, at = copy_small_chunks(cache, layout, chunks, chunk, last, ids, at, min(room, limit_at))
                 if chunk == last or at >= room:
                     break
                 if at >= limit_at:
@@ -118,20 +132,27 @@ def look_up_chunks(
                     # The next chunk might change the ids of the last one, if it is not safe to cut before it. So look it up too.
                     looked_further, limit_at = True, at + 1
                     continue
-                length = np.int64(lengths[chunk])
+                given = chunk * np.uint64(CHUNK_WIDTH)
+                length, hash_value = np.int64(chunks[given + np.uint64(CHUNK_LENGTH)]), chunks[given + np.uint64(CHUNK_HASH)]
                 if SMALL_BYTES < length <= MAX_CHUNK_BYTES:
-                    found = copy_large_chunk(cache, layout, hashes[chunk], load_chunk(data, begins[chunk], length), length, ids, at)
+                    found = copy_large_chunk(cache, layout, hash_value, load_chunk(data, begins[chunk], length), length, ids, at)
                     if found >= 0:
                         at = found
                         chunk += np.uint64(1)
                         continue
                 if gap == len(gaps):
                     break
-                number = _find_missing(data, begins[chunk], length, hashes[chunk], missing, missing_chunks, slots)
+                if length > MAX_CHUNK_BYTES and not is_checked:
+                    long_bytes += length
+                    if begins[chunk] + length > checked_to:
+                        is_checked = True
+                        if 2 * long_bytes > begins[chunk] + length - offsets[0]:
+                            _clear_slots(missing, missing_chunks, slots)
+                            return LONG_CHUNKS
+                number = _find_missing(data, begins[chunk], length, hash_value, missing, missing_chunks, slots)
                 if number == missing_chunks:
                     missing_chunks += 1
                     missing_bytes += length
-                    long_bytes += length if length > MAX_CHUNK_BYTES else 0
                 gaps[gap, 0], gaps[gap, 1], gaps[gap, 2] = at, number, text
                 gap += 1
                 chunk += np.uint64(1)
@@ -139,7 +160,7 @@ def look_up_chunks(
             if chunk < last and not is_finished:
                 # There is no gap left, or no space.
                 state[_TEXT], state[_POSITION], state[_TEXT_AT], state[_AT] = text, begins[chunk], text_at, at
-                state[_MISSING], state[_MISSING_BYTES], state[_LONG_BYTES] = missing_chunks, missing_bytes, long_bytes
+                state[_MISSING], state[_MISSING_BYTES] = missing_chunks, missing_bytes
                 return gap
             if k + 1 < window or is_complete or is_finished:
                 at = text_at + min(at - text_at, max_tokens)
@@ -149,7 +170,7 @@ def look_up_chunks(
                 limit_at, looked_further = text_at + min(max_tokens, len(ids)), not looks_further
             chunk = last
     state[_TEXT], state[_TEXT_AT], state[_AT] = text, text_at, at
-    state[_MISSING], state[_MISSING_BYTES], state[_LONG_BYTES] = missing_chunks, missing_bytes, long_bytes
+    state[_MISSING], state[_MISSING_BYTES] = missing_chunks, missing_bytes
     return gap if gap > 0 else NO_GAPS
 
 
@@ -175,6 +196,14 @@ def _find_missing(
     return count
 
 
+@inner
+def _clear_slots(missing: NDArray[np.int64], count: int, slots: NDArray[np.int32]) -> None:
+    """Clear the hash table of the first `count` missing chunks."""
+    for chunk in range(count):
+        if missing[chunk, 2] >= 0:
+            slots[missing[chunk, 2]] = 0
+
+
 @compiled()
 def gather_chunks(
     data: NDArray[np.uint8],
@@ -198,8 +227,7 @@ def gather_chunks(
         at = copy_bytes(data, missing[chunk, 0], missing[chunk, 1], out, at)
         offsets[chunk + 1] = at
         short[chunk] = missing[chunk, 2] >= 0
-        if missing[chunk, 2] >= 0:
-            slots[missing[chunk, 2]] = 0
+    _clear_slots(missing, len(short), slots)
     out[at : at + BLOCK] = 0
 
 
@@ -221,12 +249,22 @@ def insert_chunks(
         cache: see `make_rows`.
     """
     layout = layout_of(cache)
-    for chunk in range(len(kept)):
-        if kept[chunk]:
-            length = offsets[chunk + 1] - offsets[chunk]
-            key = load_chunk(data, offsets[chunk], length)
-            first = id_offsets[chunk]
-            insert_chunk(cache, layout, hash_key(key), key, length, ids, first, id_offsets[chunk + 1] - first)
+    hashes = np.empty(_AHEAD, np.uint64)
+    for block in range(0, len(kept), _AHEAD):
+        count = min(_AHEAD, len(kept) - block)
+        for k in range(count):
+            begin, length = offsets[block + k], offsets[block + k + 1] - offsets[block + k]
+            if kept[block + k]:
+                hashes[k] = hash_key(load_chunk(data, begin, length))
+                if length <= SMALL_BYTES:
+                    prefetch_small(cache, layout, hashes[k])
+                else:
+                    prefetch_large(cache, layout, hashes[k])
+        for k in range(count):
+            begin, length = offsets[block + k], offsets[block + k + 1] - offsets[block + k]
+            first, last = id_offsets[block + k], id_offsets[block + k + 1]
+            if kept[block + k]:
+                insert_chunk(cache, layout, hashes[k], load_chunk(data, begin, length), length, ids, first, last - first)
 
 
 @compiled()
@@ -299,7 +337,10 @@ def fill_gaps(
 @inner
 def _move(source: NDArray[np.int32], first: int, last: int, ids: NDArray[np.int32], end: int, stop: int) -> int:
     """Copy ``source[first:last]`` to the elements of `ids` before `end`, but not to `stop` or after it. Return where the copy begins."""
-    for k in range(last - first):
-        if end - 1 - k < stop:
-            ids[end - 1 - k] = source[last - 1 - k]
-    return end - (last - first)
+    begin = end - (last - first)
+    # Indices are unsigned, because numba then omits the check for negative indices.
+    target, count = np.uint64(begin), np.uint64(max(min(end, stop) - begin, 0))
+    while count > np.uint64(0):
+        count -= np.uint64(1)
+        ids[target + count] = source[np.uint64(first) + count]
+    return begin

@@ -1,8 +1,7 @@
 """Cut texts into chunks at white space, a window of chunks at a time.
 
 First, texts are cut into chunks, 64 bytes at a time. Then the bytes of all chunks of the window are loaded and hashed, and their rows in the cache
-are prefetched. The
-caller then looks them up. The look-ups do not depend on each other, so the processor waits for several rows at once.
+are prefetched. The caller then looks them up. The look-ups do not depend on each other, so the processor waits for several rows at once.
 """
 
 from __future__ import annotations
@@ -12,7 +11,19 @@ from numpy.typing import NDArray
 
 from model2vec_numba.jit.decorators import inner, inner_always
 from model2vec_numba.jit.simd import BLOCK, bytes_between, count_ones, load_word, trailing_zeros, word_masks
-from model2vec_numba.tokenization.chunks.rows import MAX_CHUNK_BYTES, SMALL_BYTES, Layout, load_chunk, prefetch_large, prefetch_small
+from model2vec_numba.tokenization.chunks.rows import (
+    CHUNK_HASH,
+    CHUNK_HEAD,
+    CHUNK_LENGTH,
+    CHUNK_TAIL,
+    CHUNK_WIDTH,
+    MAX_CHUNK_BYTES,
+    SMALL_BYTES,
+    Layout,
+    load_chunk,
+    prefetch_large,
+    prefetch_small,
+)
 from model2vec_numba.tokenization.lookup.hashing import hash_key, word_key
 
 __all__ = ["WINDOW_SIZE", "WINDOW_TEXTS", "fill_window"]
@@ -42,10 +53,7 @@ def fill_window(
     edge: NDArray[np.uint8],
     text_chunks: NDArray[np.int64],
     begins: NDArray[np.int64],
-    lengths: NDArray[np.uint64],
-    heads: NDArray[np.uint64],
-    tails: NDArray[np.uint64],
-    hashes: NDArray[np.uint64],
+    chunks: NDArray[np.uint64],
 ) -> tuple[int, int, bool]:
     """Cut and load chunks until the window is full.
 
@@ -57,32 +65,31 @@ def fill_window(
         edge: uint8, shape (BLOCK,): memory for a copy of the last bytes of `data`.
         text_chunks: int64, shape (WINDOW_TEXTS,), output: for each text of the window, the number of the window's chunks up to the end of the text.
         begins: int64, shape (WINDOW_SIZE,), output: where the chunks begin.
-        lengths: uint64, shape (WINDOW_SIZE,), output: their lengths.
-        heads, tails, hashes: uint64, shape (WINDOW_SIZE,), output: the first eight bytes, the next eight bytes, and the `hash_key` of each chunk of
-            at most `MAX_CHUNK_BYTES` bytes.
+        chunks: uint64, shape (CHUNK_WIDTH * WINDOW_SIZE,), output: the length of each chunk, and the bytes and the hash of each chunk of at most
+            `MAX_CHUNK_BYTES` bytes; see `CHUNK_WIDTH`.
 
     Returns:
         The number of texts, the position at which the next window begins, and whether the last text is complete.
     """
-    window = chunks = loaded = np.int64(0)
+    window = count = loaded = np.int64(0)
     is_complete = True
     at_text = text
-    while at_text < len(offsets) - 1 and window < WINDOW_TEXTS and chunks <= _WINDOW_CHUNKS and is_complete:
+    while at_text < len(offsets) - 1 and window < WINDOW_TEXTS and count <= _WINDOW_CHUNKS and is_complete:
         stop = offsets[at_text + 1]
-        chunks, is_complete, is_single = _cut(data, position, stop, trims, after_newline, edge, begins, chunks)
+        count, is_complete, is_single = _cut(data, position, stop, trims, after_newline, edge, begins, count)
         if not is_complete:
             # The last chunk may go on. The next window begins with it.
-            chunks -= 1
-            stop = begins[chunks]
-        _load(data, begins, loaded, chunks, offsets[at_text], stop, trims, is_single, drops_space, cache, layout, lengths, heads, tails, hashes)
-        position, loaded = stop, chunks
-        text_chunks[window] = chunks
+            count -= 1
+            stop = begins[count]
+        _load(data, begins, loaded, count, offsets[at_text], stop, trims, is_single, drops_space, cache, layout, chunks)
+        position, loaded = stop, count
+        text_chunks[window] = count
         window += 1
         at_text += 1
     return window, position, is_complete
 
 
-@inner
+@inner_always
 def _cut(
     data: NDArray[np.uint8],
     begin: int,
@@ -91,14 +98,14 @@ def _cut(
     after_newline: bool,
     edge: NDArray[np.uint8],
     begins: NDArray[np.int64],
-    chunks: int,
+    count: int,
 ) -> tuple[int, bool, bool]:
     """Cut ``data[begin:stop]`` into chunks, until there are more than `_WINDOW_CHUNKS` of them. A chunk begins at `begin`, if it is not white space.
 
     Args:
         data, trims, after_newline: see `fill_window`.
         edge: uint8, shape (BLOCK,): memory for a copy of the last bytes of `data`.
-        begins: int64, output: where chunks begin, from number `chunks` on.
+        begins: int64, output: where chunks begin, from number `count` on.
 
     Returns:
         The number of chunks; whether all of the text was cut; and whether there is never more than one byte of white space in a row, if `trims`.
@@ -107,7 +114,7 @@ def _cut(
     doubles = np.uint64(0)
     # Whether the byte before the block is white space, and whether the block begins after a single newline.
     after_space, after_line = _ONE, np.uint64(not trims)
-    while i < stop and chunks <= _WINDOW_CHUNKS:
+    while i < stop and count <= _WINDOW_CHUNKS:
         if i + BLOCK <= len(data):
             block, at = data, i
         else:
@@ -130,9 +137,9 @@ def _cut(
             lines = bytes_between(block, at, 0x0A, 0x0A) & alone if after_newline else np.uint64(0)
             first_bytes = (spaces & alone | lines << _ONE | after_line) & inside
             after_space, after_line = low >> np.uint64(63), lines >> np.uint64(63)
-        chunks = _write_places(first_bytes, i, begins, chunks)
+        count = _write_places(first_bytes, i, begins, count)
         i += BLOCK
-    return chunks, i >= stop, doubles == np.uint64(0)
+    return count, i >= stop, doubles == np.uint64(0)
 
 
 @inner_always
@@ -149,7 +156,7 @@ def _write_places(bits: np.uint64, i: int, places: NDArray[np.int64], found: int
     return found + count
 
 
-@inner
+@inner_always
 def _load(
     data: NDArray[np.uint8],
     begins: NDArray[np.int64],
@@ -162,46 +169,49 @@ def _load(
     drops_space: bool,
     cache: NDArray[np.uint64],
     layout: Layout,
-    lengths: NDArray[np.uint64],
-    heads: NDArray[np.uint64],
-    tails: NDArray[np.uint64],
-    hashes: NDArray[np.uint64],
+    chunks: NDArray[np.uint64],
 ) -> None:
     """Hash the chunks `first` to ``last - 1`` of a text, and prefetch their rows.
 
     Args:
         data, trims, drops_space, cache, layout: see `fill_window`.
-        begins: int64, input and output: where the chunks begin, at their single spaces. The spaces are left out if `drops_space`.
+        begins: int64, input and output: where the chunks begin, at their single spaces. The spaces are left out if `drops_space`. Element `last` is
+            overwritten.
         text_begin: where the text begins. A chunk that begins there keeps its space.
         stop: where the last chunk ends.
         is_single: see `_cut`.
-        lengths: uint64, output: the lengths of the chunks.
-        heads, tails, hashes: uint64, output: the first eight bytes, the next eight bytes, and the hash of each chunk.
+        chunks: uint64, output: see `fill_window`.
     """
     # Indices are unsigned, because numba then omits the check for negative indices.
     chunk = np.uint64(first)
+    if trims and first < last:
+        while _is_white_space(data[np.uint64(stop - 1)]):
+            stop -= 1
+    # The last chunk ends as if there were another one after it. So the loop has the same steps for all chunks.
+    begins[last] = stop + np.int64(trims)
+    is_inside = stop + SMALL_BYTES <= len(data)
     while chunk < np.uint64(last):
         begin = begins[chunk]
-        is_last = chunk + np.uint64(1) == np.uint64(last)
-        end = stop if is_last else begins[chunk + np.uint64(1)] - np.int64(trims)
-        if trims and (is_last or not is_single):
+        end = begins[chunk + np.uint64(1)] - np.int64(trims)
+        if trims and not is_single:
             while _is_white_space(data[np.uint64(end - 1)]):
                 end -= 1
         if drops_space and data[np.uint64(begin)] == 0x20 and begin != text_begin:
             begin += 1
             begins[chunk] = begin
         length = end - begin
-        lengths[chunk] = np.uint64(length)
-        if length <= SMALL_BYTES and begin + SMALL_BYTES <= len(data):
+        row = chunk * np.uint64(CHUNK_WIDTH)
+        chunks[row + np.uint64(CHUNK_LENGTH)] = np.uint64(length)
+        if length <= SMALL_BYTES and is_inside:
             head_mask, tail_mask = word_masks(length)
             head, tail = load_word(data, begin) & head_mask, load_word(data, begin + 8) & tail_mask
             hash_value = hash_key(word_key(head, tail))
-            heads[chunk], tails[chunk], hashes[chunk] = head, tail, hash_value
+            chunks[row + np.uint64(CHUNK_HEAD)], chunks[row + np.uint64(CHUNK_TAIL)], chunks[row + np.uint64(CHUNK_HASH)] = head, tail, hash_value
             prefetch_small(cache, layout, hash_value)
         elif length <= MAX_CHUNK_BYTES:
             key = load_chunk(data, begin, length)
             hash_value = hash_key(key)
-            heads[chunk], tails[chunk], hashes[chunk] = key[0], key[1], hash_value
+            chunks[row + np.uint64(CHUNK_HEAD)], chunks[row + np.uint64(CHUNK_TAIL)], chunks[row + np.uint64(CHUNK_HASH)] = key[0], key[1], hash_value
             prefetch_large(cache, layout, hash_value)
         chunk += np.uint64(1)
 

@@ -92,7 +92,7 @@ def unit_of(units: NDArray[np.uint64], text: bytes) -> np.uint64:
 
 
 @inner
-def step(units: NDArray[np.uint64], _node: np.uint64, unit: np.uint64, byte: np.uint8) -> tuple[np.uint64, np.uint64]:
+def step(units: NDArray[np.uint64], unit: np.uint64, byte: np.uint8) -> tuple[np.uint64, np.uint64]:
     """Return the child of a node for a byte, and the child's unit. The child is `ROOT` if there is none. `unit`: the unit of the node."""
     child = (unit >> BASE_SHIFT) + np.uint64(byte)
     child_unit = units[child]
@@ -106,7 +106,7 @@ def descend(units: NDArray[np.uint64], node: np.uint64, data: NDArray[np.uint8],
     """Follow the bytes ``data[begin:end]`` from a node, and return the node where they end; `ROOT` if there is none."""
     unit = units[node]
     for i in range(begin, end):
-        node, unit = step(units, node, unit, data[i])
+        node, unit = step(units, unit, data[i])
         if node == ROOT:
             break
     return node

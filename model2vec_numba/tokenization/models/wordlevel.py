@@ -6,13 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model2vec_numba.batches import TokenBatch
-from model2vec_numba.jit.decorators import compiled, inner
-from model2vec_numba.jit.simd import load_padded_word
+from model2vec_numba.jit.decorators import compiled
 from model2vec_numba.text.strings import flatten
 from model2vec_numba.tokenization.byte_alphabet import spelled_out
 from model2vec_numba.tokenization.components import has_form
-from model2vec_numba.tokenization.lookup.double_array import ID_MASK, ID_SHIFT, LARGEST_TRIE_ID, ROOT, TERMINAL, descend
-from model2vec_numba.tokenization.lookup.word_pieces import ABSENT, WordPieceVocabulary, build_vocabulary, find_word
+from model2vec_numba.tokenization.lookup.double_array import LARGEST_TRIE_ID
+from model2vec_numba.tokenization.lookup.word_pieces import ABSENT, build_vocabulary, find_word
 from model2vec_numba.tokenization.models.running import run_kernel
 from model2vec_numba.tokenization.spec.spec import TokenizerSpec
 from model2vec_numba.tokenization.spec.vocabulary import read_token_ids
@@ -31,8 +30,8 @@ class WordLevel:
 
     name = "wordlevel"
 
-    def __init__(self, vocabulary: WordPieceVocabulary, unknown_id: int) -> None:
-        self._tables = (*vocabulary, unknown_id)
+    def __init__(self, trie: NDArray[np.uint64], unknown_id: int) -> None:
+        self._tables = trie, unknown_id
 
     def make_scratch(self) -> None:
         """Return nothing: this model keeps no memory between calls."""
@@ -45,7 +44,7 @@ class WordLevel:
 def make_wordlevel(spec: TokenizerSpec) -> WordLevel | None:
     """Return the WordLevel model that a `tokenizer.json` describes; ``None`` if it needs something that this package does not support."""
     model, vocabulary = spec.config["model"], read_token_ids(spec.config["model"])
-    # The tables cannot tell a NUL from padding. Without an unknown token the library raises errors for some texts.
+    # The trie cannot tell a NUL from a place without a node. Without an unknown token the library raises errors for some texts.
     if vocabulary is None or not has_form(model, _MEMBERS) or model["unk_token"] not in model["vocab"] or "\0" in "".join(vocabulary[0]):
         return None
     if vocabulary[1].max() > LARGEST_TRIE_ID:
@@ -60,7 +59,6 @@ def _tokenize_pre_tokens(
     ends: NDArray[np.int64],
     offsets: NDArray[np.int64],
     status: NDArray[np.uint8],
-    words: NDArray[np.uint64],
     trie: NDArray[np.uint64],
     unknown_id: int,
     max_tokens: int,
@@ -69,26 +67,15 @@ def _tokenize_pre_tokens(
 ) -> int:
     """Write the ids and their offsets (except for the first offset, which must be 0), and return the number of ids.
 
-    `words`, `trie`: see `WordPieceVocabulary`. `unigram.kernel.tokenize_pre_tokens` describes the other arguments.
+    `trie`: see `build_vocabulary`. `unigram.kernel.tokenize_pre_tokens` describes the other arguments.
     """
     at = 0
     for text in range(len(offsets) - 1):
         stop = at + max_tokens
         for pre_token in range(offsets[text], offsets[text + 1] if status[text] == DONE else offsets[text]):
-            token = _find(data, begins[pre_token], ends[pre_token], words, trie)
+            token = find_word(trie, data, begins[pre_token], ends[pre_token])
             if token != ABSENT and token != unknown_id and at < stop:
                 ids[at] = token
                 at += 1
         id_offsets[text + 1] = at
     return at
-
-
-@inner
-def _find(data: NDArray[np.uint8], begin: int, end: int, words: NDArray[np.uint64], trie: NDArray[np.uint64]) -> int:
-    """Return the id of the token ``data[begin:end]``, or `ABSENT`."""
-    if data[end - 1] == 0:
-        return ABSENT
-    if end - begin <= 16:
-        return np.int64(find_word(words, load_padded_word(data, begin, end - begin), load_padded_word(data, begin + 8, end - begin - 8)))
-    unit = trie[descend(trie, ROOT, data, begin, end)]
-    return np.int64(unit >> ID_SHIFT & ID_MASK) if unit & TERMINAL != 0 else ABSENT

@@ -7,12 +7,11 @@ from numpy.typing import NDArray
 
 from model2vec_numba.batches import TokenBatch
 from model2vec_numba.jit.decorators import compiled
-from model2vec_numba.jit.simd import load_padded_word
 from model2vec_numba.text.strings import flatten
 from model2vec_numba.tokenization.byte_alphabet import spelled_out
 from model2vec_numba.tokenization.components import has_form
 from model2vec_numba.tokenization.lookup.double_array import LARGEST_TRIE_ID
-from model2vec_numba.tokenization.lookup.word_pieces import ABSENT, WordPieceVocabulary, build_vocabulary, find_word, split_word
+from model2vec_numba.tokenization.lookup.word_pieces import build_vocabulary, split_word
 from model2vec_numba.tokenization.models.running import UNBOUNDED, run_kernel
 from model2vec_numba.tokenization.spec.spec import TokenizerSpec
 from model2vec_numba.tokenization.spec.vocabulary import read_token_ids
@@ -31,8 +30,8 @@ class WordPiece:
 
     name = "wordpiece"
 
-    def __init__(self, vocabulary: WordPieceVocabulary, unknown_id: int, max_word_chars: int) -> None:
-        self._tables = (*vocabulary, unknown_id, max_word_chars)
+    def __init__(self, trie: NDArray[np.uint64], unknown_id: int, max_word_chars: int) -> None:
+        self._tables = trie, unknown_id, max_word_chars
 
     def make_scratch(self) -> None:
         """Return nothing: this model keeps no memory between calls."""
@@ -47,13 +46,13 @@ def make_wordpiece(spec: TokenizerSpec) -> WordPiece | None:
     model, vocabulary = spec.config["model"], read_token_ids(spec.config["model"])
     if vocabulary is None or not has_form(model, _MEMBERS):
         return None
-    # The tables cannot tell a NUL from padding. Without an unknown token the library raises errors for some texts.
+    # The trie cannot tell a NUL from a place without a node. Without an unknown token the library raises errors for some texts.
     if model["unk_token"] not in model["vocab"] or "\0" in "".join(vocabulary[0]) or model["max_input_chars_per_word"] < 0:
         return None
     if vocabulary[1].max() > LARGEST_TRIE_ID:
         return None
-    arrays = build_vocabulary(flatten(vocabulary[0]), vocabulary[1], model["continuing_subword_prefix"].encode("utf-8"))
-    return WordPiece(arrays, model["vocab"][model["unk_token"]], min(model["max_input_chars_per_word"], UNBOUNDED))
+    trie = build_vocabulary(flatten(vocabulary[0]), vocabulary[1], model["continuing_subword_prefix"].encode("utf-8"))
+    return WordPiece(trie, model["vocab"][model["unk_token"]], min(model["max_input_chars_per_word"], UNBOUNDED))
 
 
 @compiled()
@@ -63,7 +62,6 @@ def _tokenize_pre_tokens(
     ends: NDArray[np.int64],
     offsets: NDArray[np.int64],
     status: NDArray[np.uint8],
-    words: NDArray[np.uint64],
     trie: NDArray[np.uint64],
     unknown_id: int,
     max_word_chars: int,
@@ -73,7 +71,7 @@ def _tokenize_pre_tokens(
 ) -> int:
     """Write the ids and their offsets (except for the first offset, which must be 0), and return the number of ids.
 
-    `words`, `trie`: see `WordPieceVocabulary`. `unigram.kernel.tokenize_pre_tokens` describes the other arguments.
+    `trie`: see `build_vocabulary`. `unigram.kernel.tokenize_pre_tokens` describes the other arguments.
     """
     at = 0
     for text in range(len(offsets) - 1):
@@ -89,15 +87,7 @@ def _tokenize_pre_tokens(
                     chars += (data[i] & 0xC0) != 0x80
                 if chars > max_word_chars:
                     continue
-            token = np.int64(ABSENT)
-            # A NUL at the end would look like padding.
-            if end - begin <= 16 and data[end - 1] != 0:
-                token = np.int64(find_word(words, load_padded_word(data, begin, end - begin), load_padded_word(data, begin + 8, end - begin - 8)))
-            if token == ABSENT:
-                at = split_word(data[begin:end], end - begin, trie, unknown_id, ids, at)
-            elif token != unknown_id:
-                ids[at] = token
-                at += 1
+            at = split_word(data, begin, end, np.uint64(0), trie, unknown_id, ids, at)
         at = min(at, stop)
         id_offsets[text + 1] = at
     return at

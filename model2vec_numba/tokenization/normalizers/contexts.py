@@ -7,21 +7,23 @@ two parts as for the whole.
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
-from tokenizers.normalizers import NFC, NFD, NFKD, Normalizer, Precompiled, StripAccents
+from tokenizers.normalizers import NFD, NFKD, Normalizer, Precompiled, StripAccents
 
 from model2vec_numba.tokenization.normalizers.local_kernel import EXTENDS, GLUES
 from model2vec_numba.tokenization.unicode.probes import find_nonstarters, normalize_each
 
 __all__ = ["context_flags"]
 
-# The normalisers whose code points act on each other through canonical decomposition. Each has a decomposition, and some have a composition after it.
-_DECOMPOSITIONS: dict[str, tuple[Normalizer, Normalizer | None]] = {
-    "NFC": (NFD(), NFC()),
-    "NFD": (NFD(), None),
-    "NFKC": (NFKD(), NFC()),
-    "NFKD": (NFKD(), None),
-    "BertNormalizer": (NFD(), None),
+# The normalisers whose code points act on each other through canonical decomposition: the decomposition, and whether a composition comes after it.
+_DECOMPOSITIONS: dict[str, tuple[Normalizer, bool]] = {
+    "NFC": (NFD(), True),
+    "NFD": (NFD(), False),
+    "NFKC": (NFKD(), True),
+    "NFKD": (NFKD(), False),
+    "BertNormalizer": (NFD(), False),
 }
 # Hangul vowels and final consonants, which make a syllable with the code points before them.
 _JAMO = (range(0x1160, 0x1200), range(0xD7B0, 0xD800))
@@ -41,22 +43,35 @@ def context_flags(context: str, texts: list[str]) -> list[int]:
     return _decomposition_flags(*_DECOMPOSITIONS[context], texts)
 
 
-def _decomposition_flags(decompose: Normalizer, compose: Normalizer | None, texts: list[str]) -> list[int]:
-    """Return the flags for canonical decomposition, followed by composition if `compose` is given.
+def _decomposition_flags(decompose: Normalizer, composes: bool, texts: list[str]) -> list[int]:
+    """Return the flags for canonical decomposition, followed by composition if `composes` is set.
 
     A text can be cut before a code point if the first code point of its decomposition is not moved by canonical ordering (its combining class is 0)
     and does not compose with a code point before it. Three kinds are assumed to compose like this: marks, Hangul vowels and finals, and code points
-    that are part of a composed form among `texts`, which are 256 consecutive code points. If a code point becomes empty, the code points on its two
-    sides are neighbours.
+    after the first in the decomposition of a code point in the same block of 256. If a code point becomes empty, the code points on its two sides
+    are neighbours.
     """
     decomposed = [text or "" for text in normalize_each(decompose, texts)]
-    firsts = sorted({text[0] for text in decomposed if text})
+    firsts = {text[0] for text in decomposed if text}
     moving = find_nonstarters(firsts)
-    if compose is not None:
-        strip = StripAccents()
-        moving.update(c for c in firsts if not strip.normalize_str(c) or any(ord(c) in jamo for jamo in _JAMO))
-        moving.update(c for text in decomposed if len(text) > 1 and len(compose.normalize_str(text)) == 1 for c in text[1:])
+    if composes:
+        others = firsts - moving
+        # `StripAccents` removes marks.
+        marks = others - set(StripAccents().normalize_str("".join(others)))
+        moving |= marks
+        moving.update(c for c in others - marks if any(ord(c) in jamo for jamo in _JAMO) or c in _later_parts(ord(c) >> 8))
     return [(EXTENDS if text[0] in moving else 0) if text else EXTENDS | GLUES for text in decomposed]
+
+
+@cache
+def _later_parts(block: int) -> frozenset[str]:
+    """Return the characters after the first in the canonical decomposition of each code point of a block of 256."""
+    characters = list(map(chr, range(block << 8, (block + 1) << 8)))
+    text = "".join(characters)
+    # Many blocks have no decompositions.
+    if NFD().normalize_str(text) == text:
+        return frozenset()
+    return frozenset(c for form in normalize_each(NFD(), characters) for c in (form or "")[1:])
 
 
 def _grapheme_flags(texts: list[str]) -> list[int]:
@@ -67,15 +82,13 @@ def _grapheme_flags(texts: list[str]) -> list[int]:
     clusters (Hangul, Indic conjuncts, flags) have at least six bytes, and `normalize_texts` takes care of their ends.
     """
     probe = _cluster_probe()
-    flags = []
-    for text in texts:
-        if text < "\x80":
-            flags.append(GLUES if text == "\r" else 0)
-            continue
-        extends = probe.normalize_str(f"a{text}") == "X"
-        glues = probe.normalize_str(f"{text}a") == "Z" or text == "\u200d"
-        flags.append((EXTENDS if extends else 0) | (GLUES if glues else 0))
-    return flags
+    others = [text for text in texts if text >= "\x80"]
+    # No cluster goes on after a line feed.
+    extending = normalize_each(probe, [f"a{text}" for text in others], "\n")
+    gluing = normalize_each(probe, [f"{text}a" for text in others], "\n")
+    flags = {text: EXTENDS * (extends == "X") | GLUES * (glues == "Z") for text, extends, glues in zip(others, extending, gluing, strict=True)}
+    flags |= {"\r": GLUES, "\u200d": flags.get("\u200d", 0) | GLUES}
+    return [flags.get(text, 0) for text in texts]
 
 
 def _cluster_probe() -> Normalizer:

@@ -38,7 +38,7 @@ class Strip:
     def normalize(self, texts: TextBatch, status: NDArray[np.uint8]) -> TextBatch:
         """Return the normalised texts, as `Normalizer.normalize` describes."""
         begins, ends = texts.offsets[:-1].copy(), texts.offsets[1:].copy()
-        for missing in self._spaces.pages.rounds():
+        for missing in self._spaces.filler.rounds():
             strip(texts.data, self._spaces.classes, *self._sides, missing, begins, ends)
         if np.array_equal(begins, texts.offsets[:-1]) and np.array_equal(ends, texts.offsets[1:]):
             return texts
@@ -72,7 +72,7 @@ def strip(
     members: NDArray[np.uint8],
     left: bool,
     right: bool,
-    missing: NDArray[np.uint8],
+    missing: NDArray[np.int32],
     begins: NDArray[np.int64],
     ends: NDArray[np.int64],
 ) -> None:

@@ -2,14 +2,14 @@
 
 A text consists of segments: a code point and the code points after it that may act on it, usually marks. A table holds the result for each code
 point that is a segment by itself. Another table holds the results for longer segments, which are called runs. Both hold the answers of the
-installed `tokenizers` library, so they follow the same version of Unicode. The first table is filled 256 code points at a time. The second table
-gets a run when it is first met.
+installed `tokenizers` library, so they follow the same version of Unicode. A code point or a run gets into its table when it is first met.
 
 The steps of a `Sequence` are applied in one pass over the text if at most one of them looks at neighbours.
 """
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,9 +30,9 @@ from model2vec_numba.tokenization.normalizers.local_kernel import (
     normalize_texts,
 )
 from model2vec_numba.tokenization.unicode.arena import Arena
-from model2vec_numba.tokenization.unicode.pages import PAGE_BITS, PAGE_COUNT, Pages, fill_lock, no_pages
+from model2vec_numba.tokenization.unicode.filling import CODE_POINTS, Filler, characters_of, fill_lock, nothing_missing
 from model2vec_numba.tokenization.unicode.probes import normalize_each, try_normalize
-from model2vec_numba.tokenization.unicode.utf8 import to_bits
+from model2vec_numba.tokenization.unicode.utf8 import mark, to_words
 
 __all__ = ["LocalNormalizer", "LocalStep", "local_step"]
 
@@ -122,10 +122,10 @@ class LocalNormalizer:
         steps: the steps. At most one of them has a context. If that is ``Precompiled``, it is the first step.
 
     Attributes:
-        entries: uint64, shape (0x110000,), one for each code point. Bits 0 to 3 hold the kind (0: its page is not filled), bits 4 and 5 `EXTENDS`
+        entries: uint64, shape (0x110000,), one for each code point. Bits 0 to 3 hold the kind (0: it is not filled), bits 4 and 5 `EXTENDS`
             and `GLUES`, bits 8 to 15 the number of UTF-8 bytes of the result. Bits 16 to 63 hold these bytes, the first one in the lowest bits, or
             the position of the bytes in `arena`.
-        same: uint64, shape (0x110000 / 64,), a bit for each code point: 1 if its page is filled and it stays as it is next to any other code point.
+        same: uint64, shape (0x110000 / 64,), a bit for each code point: 1 if it is filled and stays as it is next to any other code point.
         arena: uint8, the results of more than six bytes; see `Arena`.
     """
 
@@ -138,21 +138,21 @@ class LocalNormalizer:
         if self._context == "BertNormalizer":
             # `BertNormalizer` cleans, then decomposes, then drops accents. So code points act on their neighbours after cleaning.
             before = [*before, {**configs[position], "strip_accents": False, "lowercase": False}]  # type: ignore[index]
-        self._before = _sequence(before)
+        self._before = _sequence(before) if before else None
         self._fence = next((c for c in _FENCES if try_normalize(self._whole, c + c) == c + c), None)
         self._arena = Arena(_ARENA_BYTES)
         self._known: dict[bytes, bytes] = {}
         # This reserves nine megabytes of addresses. The system provides memory only for the parts that are written.
-        self.entries: NDArray[np.uint64] = np.zeros(PAGE_COUNT << PAGE_BITS, np.uint64)
-        self.same: NDArray[np.uint64] = np.zeros(PAGE_COUNT, np.uint64)
+        self.entries: NDArray[np.uint64] = np.zeros(CODE_POINTS, np.uint64)
+        self.same: NDArray[np.uint64] = np.zeros(CODE_POINTS // 64, np.uint64)
         self.arena = self._arena.data
         self._runs = _make_runs([])
-        self._pages = Pages(self._fill_page)
+        self._filler = Filler(self.entries, self._fill)
         self._printable = self._what_printable_becomes()
 
     def normalize(self, texts: TextBatch, status: NDArray[np.uint8]) -> TextBatch:
         """Return the normalised texts, as `Normalizer.normalize` describes."""
-        missing = no_pages()
+        missing = nothing_missing()
         misses = np.empty((_MAX_MISSES, 2), np.int64)
         offsets = np.zeros(len(texts) + 1, np.int64)
         size = int(texts.offsets[-1] - texts.offsets[0])
@@ -164,24 +164,23 @@ class LocalNormalizer:
             tables = (self.entries, self.same, self.arena, self._printable, by_grapheme, *self._runs, rounds < _MAX_ROUNDS)
             end, missed = normalize_texts(texts.data, texts.offsets, *tables, missing, misses, found, out, offsets)
             # The first texts in a new script need entries that are not filled. Fill them and do the batch again.
-            filled_pages = self._pages.fill(missing)
+            filled = self._filler.fill(missing)
             if missed:
                 self._fill_runs(texts.data, misses[:missed])
                 rounds += 1
             if end < 0:
                 out = np.empty(2 * len(out), np.uint8)
-            elif not filled_pages and not missed:
+            elif not filled and not missed:
                 status[:] = found
                 return TextBatch(read_only(out), offsets)
 
     def _what_printable_becomes(self) -> int:
         """Return `PRINTABLE_SAME` if ASCII from space to tilde stays as it is, `PRINTABLE_LOWER` if it becomes lower case, else 0."""
-        expected = np.full(0x7F - 0x20, SAME, np.uint64)
-        if (self.entries[0x20:0x7F] == expected).all():
-            return PRINTABLE_SAME
-        for capital in range(ord("A"), ord("Z") + 1):
-            expected[capital - 0x20] = self._entry(chr(capital), chr(capital).lower().encode())
-        return PRINTABLE_LOWER if (self.entries[0x20:0x7F] == expected).all() else 0
+        printable = list(map(chr, range(0x20, 0x7F)))
+        for meaning, expected in ((PRINTABLE_SAME, printable), (PRINTABLE_LOWER, list(map(str.lower, printable)))):
+            if (self.entries[0x20:0x7F] == self._entries(printable, expected)).all():
+                return meaning
+        return 0
 
     def _fill_runs(self, data: NDArray[np.uint8], misses: NDArray[np.int64]) -> None:
         """Ask the library for the runs ``data[begin:end]``, where `misses` has a row ``begin, end`` for each."""
@@ -197,35 +196,33 @@ class LocalNormalizer:
             # `list` copies in a single step, so a signal handler that adds runs cannot interrupt it.
             self._runs = _make_runs(list(self._known.items()))
 
-    def _fill_page(self, page: int) -> None:
-        # Four pages are filled together, because `context_flags` looks for composed forms among the code points that it gets.
-        block = page << PAGE_BITS >> 8
-        code_points = range(block << 8, (block + 1) << 8)
-        if self.entries[code_points[0]]:
-            return
-        characters = list(map(chr, code_points))
+    def _fill(self, code_points: NDArray[np.int64]) -> None:
+        characters = characters_of(code_points)
         results = normalize_each(self._whole, characters, self._fence)
-        before = normalize_each(self._before, characters, self._fence)
-        known_flags = iter(context_flags(self._context, [text for text in before if text is not None]))
-        flags = [next(known_flags) if text is not None else None for text in before]
-        entries = np.full(256, UNSUPPORTED, np.uint64)
-        for character, result, flag in zip(characters, results, flags, strict=True):
-            if result is not None and flag is not None:
-                entries[ord(character) & 0xFF] = self._entry(character, result.encode("utf-8")) | flag
+        before: list[str | None] = [*characters]
+        if self._before is not None:
+            before = normalize_each(self._before, characters, self._fence)
+        entries = self._entries(characters, [result or "" for result in results])
+        if self._context:
+            entries |= np.array(context_flags(self._context, [text or "" for text in before]), np.uint64)
+        if None in results or None in before:
+            entries[[None in forms for forms in zip(results, before, strict=True)]] = UNSUPPORTED
         self.entries[code_points] = entries
-        self.same[block << 2 : (block + 1) << 2] = to_bits(entries == SAME)
+        mark(self.same, self.entries, SAME, code_points)
 
-    def _entry(self, character: str, result: bytes) -> int:
-        """Return the entry, without flags, of a character that the library turns into `result`."""
-        length = len(result)
-        if result == character.encode("utf-8"):
-            return SAME
-        if length <= _INLINE_BYTES:
-            return int.from_bytes(result, "little") << 16 | length << 8 | INLINE
-        position = self._arena.add(result) if length <= _MAX_BYTES else None
-        if position is None:
-            return UNSUPPORTED
-        return position << 16 | length << 8 | IN_ARENA
+    def _entries(self, characters: list[str], results: list[str]) -> NDArray[np.uint64]:
+        """Return the entries, without flags, of characters that the library turns into `results`."""
+        encoded = [result.encode("utf-8") for result in results]
+        payloads, lengths = to_words(encoded)
+        kinds = np.full(len(characters), INLINE, np.uint64)
+        is_long = (lengths > _INLINE_BYTES) & (lengths <= _MAX_BYTES)
+        if is_long.any():
+            payloads[is_long] = positions = self._arena.add(list(itertools.compress(encoded, is_long.tolist())))
+            kinds[is_long] = np.where(positions < 0, UNSUPPORTED, IN_ARENA)
+        entries = payloads << np.uint64(16) | lengths << np.uint64(8) | kinds
+        entries[(kinds == UNSUPPORTED) | (lengths > _MAX_BYTES)] = UNSUPPORTED
+        entries[np.array([result == c for result, c in zip(results, characters, strict=True)])] = SAME
+        return entries
 
 
 def _sequence(configs: list[dict[str, Any]]) -> LibraryNormalizer:

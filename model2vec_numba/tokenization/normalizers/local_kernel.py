@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from model2vec_numba.jit.decorators import compiled, inner
 from model2vec_numba.jit.simd import copy_bytes, load_word, lowercase_word, store_word, trailing_zeros
 from model2vec_numba.tokenization.stages import DONE, FALLBACK
-from model2vec_numba.tokenization.unicode.pages import ask_for_page
+from model2vec_numba.tokenization.unicode.filling import ask_for
 from model2vec_numba.tokenization.unicode.utf8 import are_in, decode
 
 __all__ = [
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 # The kinds of entries, which are the lowest four bits of an entry. `LocalNormalizer` describes the other bits.
-NOT_FILLED = 0  # its page is not filled
+NOT_FILLED = 0  # the entry is not filled
 SAME = 1  # the code point stays as it is
 INLINE = 2  # the result is in the entry
 IN_ARENA = 3  # the result is in the arena
@@ -64,7 +64,7 @@ def normalize_texts(
     values: NDArray[np.uint8],
     value_offsets: NDArray[np.int64],
     fills_runs: bool,
-    missing: NDArray[np.uint8],
+    missing: NDArray[np.int32],
     misses: NDArray[np.int64],
     status: NDArray[np.uint8],
     out: NDArray[np.uint8],
@@ -79,7 +79,7 @@ def normalize_texts(
         by_grapheme: whether code points act on each other because they are in one grapheme cluster of fewer than six bytes.
         slots, keys, key_offsets, values, value_offsets: the known runs; see `_Runs`.
         fills_runs: whether the caller will fill unknown runs. If not, the library tokenises their texts.
-        missing: uint8, output: which pages of `entries` are needed and not filled; see `no_pages`.
+        missing: int32, output: which of `entries` are needed and not filled; see `nothing_missing`.
         misses: int64, shape (n, 2), output: the begin and end in `data` of each unknown run. If there are more than n, only the first n.
         status: uint8, shape (texts,), input and output. Texts that are not `DONE` are written as empty texts. `FALLBACK` is written for texts
             that the library must tokenise.
@@ -88,7 +88,7 @@ def normalize_texts(
 
     Returns:
         The length of the normalised texts, or -1 if `out` is too short; and the number of rows of `misses`. The result is valid only if `out` is
-        long enough, no page is missing, and there are no misses.
+        long enough, no entry is missing, and there are no misses.
     """
     at = 0
     missed = 0
@@ -191,7 +191,7 @@ def normalize_texts(
                     out[at + k] = arena[place + k]
                 at += length
             elif kind == NOT_FILLED:
-                ask_for_page(code_point, missing)
+                ask_for(code_point, missing)
             else:
                 status[text] = FALLBACK
                 break
@@ -219,14 +219,14 @@ def _first_size(data: NDArray[np.uint8], i: int) -> int:
 
 
 @inner
-def _run_end(data: NDArray[np.uint8], i: int, end: int, entries: NDArray[np.uint64], glued: bool, missing: NDArray[np.uint8]) -> tuple[int, bool]:
-    """Return the end of a run, and whether the pages of all its entries are filled. The code point at `i` extends, or the one before it glues."""
+def _run_end(data: NDArray[np.uint8], i: int, end: int, entries: NDArray[np.uint64], glued: bool, missing: NDArray[np.int32]) -> tuple[int, bool]:
+    """Return the end of a run, and whether all its entries are filled. The code point at `i` extends, or the one before it glues."""
     known = True
     while i < end:
         code_point, size = decode(data, i)
         entry = entries[code_point]
         if entry & np.uint64(15) == np.uint64(NOT_FILLED):
-            ask_for_page(code_point, missing)
+            ask_for(code_point, missing)
             known = False
         if not (glued or entry & np.uint64(EXTENDS)):
             break

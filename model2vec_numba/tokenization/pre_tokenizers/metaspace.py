@@ -135,7 +135,7 @@ class WordsInMetaspace:
             self._spaces.zeros,
         )
         count = 0
-        for missing in self._spaces.pages.rounds():
+        for missing in self._spaces.filler.rounds():
             count = words_with_prefix(*source, missing, status, out, begins, ends, offsets)
         return PreTokenBatch(out, begins[:count], ends[:count], offsets)
 
@@ -234,7 +234,7 @@ def words_with_prefix(
     splits: bool,
     members: NDArray[np.uint8],
     zeros: NDArray[np.uint64],
-    missing: NDArray[np.uint8],
+    missing: NDArray[np.int32],
     status: NDArray[np.uint8],
     out: NDArray[np.uint8],
     out_begins: NDArray[np.int64],
@@ -247,7 +247,7 @@ def words_with_prefix(
 
     Args:
         members, zeros: the set: `classes` and `zeros` of a `ClassTable`.
-        missing: uint8, output: which pages of the set are needed and not filled; see `no_pages`.
+        missing: int32, output: which of `members` are needed and not filled; see `nothing_missing`.
         replacement, prepends, splits: the arguments of `WordsInMetaspace`.
         data, begins, ends, offsets, status, out, out_begins, out_ends, out_offsets: see `replace_spaces`.
 

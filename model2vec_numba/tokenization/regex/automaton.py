@@ -1,8 +1,8 @@
 """Automata that find the matches of patterns, as tables for `kernel`.
 
 A state stands for all the threads of a search; see `steps`. So one pass over the text finds the match that a backtracking search finds. The table has
-a column for each kind of code point. Two code points are of the same kind if they are in the same sets of the pattern. A column is added when a page
-of code points has a kind that was not met before.
+a column for each kind of code point. Two code points are of the same kind if they are in the same sets of the pattern. A column is added when a code
+point is of a kind that was not met before.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from model2vec_numba.tokenization.regex.kernel import (
 from model2vec_numba.tokenization.regex.parser import Node, UnsupportedPatternError, may_be_empty
 from model2vec_numba.tokenization.regex.steps import Kind, Steps, Threads
 from model2vec_numba.tokenization.unicode.classes import Probe
-from model2vec_numba.tokenization.unicode.pages import PAGE_BITS, PAGE_COUNT, Pages
+from model2vec_numba.tokenization.unicode.filling import CODE_POINTS, Filler, characters_of
 
 __all__ = ["Automaton"]
 
@@ -38,7 +38,7 @@ __all__ = ["Automaton"]
 _ASCII = re.compile(r"[^.]|\\\W", re.ASCII)
 # `Automaton.ranges` that leave out no byte.
 _ALL = np.array([0, 0xFF, 0, 0xFF, 0x80, 0x80], np.uint8)
-# If the kinds of a page need more steps than this, no more states are made.
+# If the new kinds of a text need more steps than this, no more states are made.
 _MAX_WORK = 1 << 20
 
 # The threads of a search, and the kind of the last character. Of the kind, only the part is kept that a test may ask for.
@@ -56,7 +56,7 @@ class Automaton:
     Attributes:
         steps: the steps of the pattern.
         probe: the function that `make_probe` returned.
-        classes: uint8, shape (0x110000,): the column of each code point, or `NO_COLUMN` if its page is not filled.
+        classes: uint8, shape (0x110000,): the column of each code point, or `NO_COLUMN` if it is not filled.
         table: int32, shape (STATES * COLUMNS,): see `kernel`.
         starts: int32, shape (COLUMNS,): the entry that leads to the first state, for each column of the character before.
         ranges: uint8, shape (6,): the bytes with which a match may begin. Elements 0 and 1 are the lowest and the highest ASCII byte, and elements 2
@@ -64,7 +64,7 @@ class Automaton:
             ranges may hold bytes with which no match begins.
         may_be_empty: whether a match may be empty.
         looks_behind: whether a match may depend on the character before it.
-        pages: the pages of `classes`.
+        filler: fills `classes`.
 
     Raises:
         UnsupportedPatternError: the automaton would be too large.
@@ -89,11 +89,11 @@ class Automaton:
         # The characters up to U+00FF, for each column.
         self._samples: dict[int, list[str]] = {}
         # The system provides memory only for the parts that are written.
-        self.classes: NDArray[np.uint8] = np.zeros(PAGE_COUNT << PAGE_BITS, np.uint8)
+        self.classes: NDArray[np.uint8] = np.zeros(CODE_POINTS, np.uint8)
         self.table: NDArray[np.int32] = np.zeros(STATES * COLUMNS, np.int32)
         self.starts: NDArray[np.int32] = np.zeros(COLUMNS, np.int32)
         self.ranges = _ALL
-        self.pages = Pages(self._fill_page)
+        self.filler = Filler(self.classes, self._fill)
         if self._is_full:
             raise UnsupportedPatternError("the automaton is too large")
 
@@ -113,21 +113,19 @@ class Automaton:
                 state = following[k] or start
             yield text
 
-    def _fill_page(self, page: int) -> None:
-        """Write the column of each code point of a page. Four pages are filled together, so that all of ASCII is known at once.
+    def _fill(self, code_points: NDArray[np.int64]) -> None:
+        """Write the column of each of some code points. The first call is for U+0000 to U+00FF, so that all of ASCII is known at once.
 
-        A signal handler may interrupt this and fill the same page. So each step may be done twice.
+        A signal handler may interrupt this and fill the same columns. So each step may be done twice.
         """
-        block = page << PAGE_BITS >> 8
-        if self.classes[block << 8]:
-            return
-        characters = list(map(chr, range(block << 8, (block + 1) << 8)))
+        characters = characters_of(code_points)
         kinds = list(self.probe(characters))
         self.steps.work = 0
         for kind in sorted({*kinds} - self._columns.keys()):
             if (column := next(self._free_columns, None)) is not None:
                 self._columns[kind] = column
-        if block == 0:
+        is_first = not self._samples
+        if is_first:
             self._ascii = [self._columns.get(kind, UNSUPPORTED) for kind in kinds[:0x80]]
             self._small_letters = set(kinds[ord("a") : ord("z") + 1])
             self._letters = self._small_letters.union(kinds[ord("A") : ord("Z") + 1])
@@ -136,11 +134,11 @@ class Automaton:
         if not self._is_full:
             self._ready = dict(self._columns)
         columns = [UNSUPPORTED if self.steps.may_fold(c) else self._ready.get(kind, UNSUPPORTED) for c, kind in zip(characters, kinds, strict=True)]
-        if block == 0:
+        if is_first:
             for column, character in zip(columns, characters, strict=True):
                 self._samples.setdefault(column, []).append(character)
         # Other threads may run the kernel at the same time. They see the new columns only from here on.
-        self.classes[block << 8 : (block + 1) << 8] = columns
+        self.classes[code_points] = columns
 
     def _fill_rows(self) -> None:
         """Fill all columns of all states, including the states that are found on the way."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from model2vec_numba.jit.decorators import compiled, inner, inner_always
 from model2vec_numba.jit.simd import BLOCK, bytes_between, letters_length, load_word, small_letters_length, trailing_zeros
 from model2vec_numba.tokenization.stages import DONE, FALLBACK
-from model2vec_numba.tokenization.unicode.pages import ask_for_page
+from model2vec_numba.tokenization.unicode.filling import ask_for
 from model2vec_numba.tokenization.unicode.utf8 import decode
 
 __all__ = [
@@ -38,7 +38,7 @@ __all__ = [
 STATES = 1024
 COLUMNS = 128
 # The columns.
-NO_COLUMN = 0  # code points whose page is not filled
+NO_COLUMN = 0  # code points whose class is not filled
 UNSUPPORTED = 1  # code points that the automaton does not support
 EDGE = 2  # the beginning and the end of a text
 FIRST_COLUMN = 3  # the first column of a kind
@@ -115,7 +115,7 @@ def cut_at_matches(
     behavior: int,
     invert: int,
     keeps_empty: bool,
-    missing: NDArray[np.uint8],
+    missing: NDArray[np.int32],
     new_begins: NDArray[np.int64],
     new_ends: NDArray[np.int64],
     new_offsets: NDArray[np.int64],
@@ -130,7 +130,7 @@ def cut_at_matches(
         behavior: one of the values of `BEHAVIORS`, which says what happens to delimiters.
         invert: 0 if the matches are the delimiters, 1 if the texts between them are.
         keeps_empty: whether empty pre-tokens are kept.
-        missing: uint8, output: the pages that are needed and not filled; see `no_pages`.
+        missing: int32, output: which of `classes` are needed and not filled; see `nothing_missing`.
         new_begins, new_ends, new_offsets: int64, output: the arrays of the new batch. It has at most one pre-token for each byte and one for each
             pre-token.
 
@@ -240,7 +240,7 @@ def cut_at_matches(
                         status[text] = FALLBACK
                         break
                     code_point, _ = decode(data, i)
-                    ask_for_page(code_point, missing)
+                    ask_for(code_point, missing)
                 if accepted > tried or (accepted == tried and tried != last_end):
                     if tried > covered:
                         count = _add_span(covered, tried, invert, previous, merges, drops, drops_empty, first, new_begins, new_ends, count)

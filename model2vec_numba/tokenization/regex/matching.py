@@ -90,6 +90,6 @@ def cut(
         *(behavior, int(invert), keeps_empty),
     )
     count = 0
-    for missing in automaton.pages.rounds():
+    for missing in automaton.filler.rounds():
         count = cut_at_matches(*arguments, missing, begins, ends, offsets)
     return PreTokenBatch(pre_tokens.data, begins[:count], ends[:count], offsets, byte_level)

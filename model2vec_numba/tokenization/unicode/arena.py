@@ -31,13 +31,15 @@ class Arena:
         # This is address space. The system provides memory only for the pages that are written.
         self.data: NDArray[np.uint8] = np.zeros(size + _OVERREAD, np.uint8)
 
-    def add(self, content: bytes) -> int | None:
-        """Write a byte string and return its position, or ``None`` if it does not fit. After that, every later byte string is refused too."""
+    def add(self, contents: list[bytes]) -> NDArray[np.int64]:
+        """Write some byte strings and return their positions, each -1 if they do not fit. After that, all later ones are refused too."""
+        joined = b"".join(contents)
         # A signal handler may call this method in the middle of another call. `seek` adds to the position and returns it in one call that nothing can
         # interrupt, so both calls get places of their own. `end += n` can be interrupted.
-        end = self._end_counter.seek(len(content), os.SEEK_CUR)
+        end = self._end_counter.seek(len(joined), os.SEEK_CUR)
         if end > self._size:
-            return None
-        position = end - len(content)
-        self.data[position:end] = np.frombuffer(content, np.uint8)
-        return position
+            return np.full(len(contents), -1)
+        begin = end - len(joined)
+        self.data[begin:end] = np.frombuffer(joined, np.uint8)
+        lengths = np.fromiter(map(len, contents), np.int64, len(contents))
+        return begin + np.cumsum(lengths) - lengths

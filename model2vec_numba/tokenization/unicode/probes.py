@@ -31,24 +31,34 @@ def normalize_each(normalizer: Normalizer, texts: list[str], fence: str | None =
         fence: a character that the normaliser does not change, and that does not act on its neighbours. It separates the texts, so that one call
             normalises all of them, which is much faster. ``None``: each text is normalised by itself.
     """
-    if fence is None:
+    if fence is None or not texts:
         return [try_normalize(normalizer, text) for text in texts]
-    fenced = [text for text in texts if fence not in text]
-    joined = try_normalize(normalizer, fence + fence.join(fenced) + fence)
-    results = joined[1:-1].split(fence) if joined is not None else []
-    if len(results) != len(fenced):
-        return [try_normalize(normalizer, text) for text in texts]
-    following = iter(results)
-    return [try_normalize(normalizer, text) if fence in text else next(following) for text in texts]
+    joined = fence.join(texts)
+    if joined.count(fence) >= len(texts):
+        # Some texts hold the fence.
+        others = iter(normalize_each(normalizer, [text for text in texts if fence not in text], fence))
+        return [try_normalize(normalizer, text) if fence in text else next(others) for text in texts]
+    result = try_normalize(normalizer, f"{fence}{joined}{fence}")
+    results = result[1:-1].split(fence) if result is not None else []
+    return list(results) if len(results) == len(texts) else [try_normalize(normalizer, text) for text in texts]
 
 
 def find_nonstarters(characters: Iterable[str]) -> set[str]:
     """Return the characters that canonical ordering may move: the characters with a combining class that is not 0.
 
-    U+0334 has the lowest of these classes, and U+0345 the highest. Each such character moves if it is next to one of these two.
+    U+0345 has the highest of these classes, and U+0334 the lowest. Each such character lets the two change places if it is between them.
     """
     characters = list(characters)
-    probes = [probe for c in characters for probe in (f"a{c}", f"a{c}\u0334", f"a\u0345{c}")]
-    answers = normalize_each(NFD(), probes)
-    triples = zip(characters, answers[0::3], answers[1::3], answers[2::3], strict=True)
-    return {c for c, alone, before, after in triples if alone is None or before != f"{alone}\u0334" or after != f"a\u0345{alone[1:]}"}
+    if not characters:
+        return set()
+    decompose = NFD()
+    text = "\u0345" + "\u0334|\u0345".join(characters) + "\u0334|"
+    answer = decompose.normalize_str(text)
+    if answer == text:
+        return set()
+    if len(answer) == len(text):
+        # No character became several, and none moved past a fence.
+        answers = [answer[k : k + 4] for k in range(0, len(answer), 4)]
+    else:
+        answers = [decompose.normalize_str(f"\u0345{c}\u0334|") for c in characters]
+    return {c for c, answer in zip(characters, answers, strict=True) if answer[0] != "\u0345" or answer[-2] != "\u0334"}

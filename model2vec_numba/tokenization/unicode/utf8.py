@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from model2vec_numba.jit.decorators import inner
 
-__all__ = ["are_in", "begins_with_two_of_three_bytes", "decode", "to_bits"]
+__all__ = ["are_in", "begins_with_two_of_three_bytes", "decode", "mark", "to_bits", "to_words"]
 
 
 # The bits of a code point that each byte after the first holds.
@@ -34,6 +36,26 @@ def decode(data: NDArray[np.uint8], i: int) -> tuple[int, int]:
 def to_bits(flags: NDArray[np.bool_]) -> NDArray[np.uint64]:
     """Return booleans as the bits of uint64: the lowest bit of the first uint64 is the first boolean. Their number must be a multiple of 64."""
     return np.packbits(flags, bitorder="little").view("<u8").astype(np.uint64)
+
+
+def mark(bits: NDArray[np.uint64], table: NDArray[Any], value: int, code_points: NDArray[np.int64]) -> None:
+    """Set the bit of each of some code points whose element of a table has a value.
+
+    A signal handler that interrupts this may lose its own bits, so a bit that is not set must not change any result.
+
+    Args:
+        bits: shape (0x110000 / 64,): the bits, in the order of the code points.
+        table: shape (0x110000,): the table.
+        value: the value.
+        code_points: the code points, in ascending order.
+    """
+    words = np.unique(code_points >> 6)
+    bits[words] = to_bits(table.reshape(-1, 64)[words] == value)
+
+
+def to_words(texts: list[bytes]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Return the first eight bytes of each text as a uint64, the first byte in its lowest bits, and the number of bytes of each text."""
+    return np.array(texts, "S8").view("<u8").astype(np.uint64), np.fromiter(map(len, texts), np.uint64, len(texts))
 
 
 @inner

@@ -83,9 +83,12 @@ def random_texts(draw: random.Random, count: int, words: list[str] = WORDS) -> l
     return ["".join(draw.choice(words) + draw.choice(GAPS) for _ in range(draw.randrange(30)))[: draw.choice([9999, -1])] for _ in range(count)]
 
 
-def check(core: ChunkedCore, rule: ChunkRule, texts: list[str], max_tokens: int | None) -> None:
+def check(core: Any, rule: ChunkRule, texts: list[str], max_tokens: int | None) -> None:
     scratch = core.make_scratch()
+    seen_before = len(core._core.texts)
     tokens, status = core.tokenize(flatten(texts), max_tokens, scratch)
+    # If most bytes are in long chunks, the core gets the texts as they are.
+    goes_directly = core._core.texts[seen_before:] == [text.encode() for text in texts]
     for k, (begin, end) in enumerate(tokens.bounds()):
         text = texts[k].encode()
         seen = chunks = cut(text, rule)
@@ -96,10 +99,10 @@ def check(core: ChunkedCore, rule: ChunkRule, texts: list[str], max_tokens: int 
         if status is not None and status[k] == FALLBACK:
             assert b"?" in text
             continue
-        assert not any(b"?" in chunk for chunk in seen)
+        assert not any(b"?" in chunk for chunk in seen) or goes_directly
         by_chunks, as_whole = ([number for part in parts for number in PythonCore.ids_of(part)][:max_tokens] for parts in (chunks, [text]))
         expected = [] if any(map(is_unsafe, seen)) else [by_chunks]
-        if rule.edges is not None and any(map(is_unsafe, chunks)):
+        if goes_directly or (rule.edges is not None and any(map(is_unsafe, chunks))):
             expected.append(as_whole)
         assert tokens.ids[begin:end].tolist() in expected, texts[k]
 
@@ -167,18 +170,32 @@ def test_texts_without_spaces_go_to_the_core_directly() -> None:
     core = ChunkedCore(inner, RULES["spaces"])
     scratch = core.make_scratch()
     texts = ["x" * 100 + str(k) for k in range(50)]
-    for _ in range(20):
-        core.tokenize(flatten(texts), None, scratch)
-    assert len(inner.texts) == 20 * len(texts)
+    core.tokenize(flatten(texts), None, scratch)
+    assert inner.texts == [text.encode() for text in texts]
+    # The next batch is cut, and nothing remains of the chunks that were met before.
     core.tokenize(flatten(["some words"] * 3), None, scratch)
-    assert inner.texts[20 * len(texts) :] in ([b"some", b" words"], [b"some words"] * 3)
+    assert inner.texts[len(texts) :] == [b"some", b" words"]
+
+
+def test_long_chunks_after_the_beginning_are_cut() -> None:
+    inner = PythonCore()
+    core = ChunkedCore(inner, RULES["trims"])
+    texts = ["one two"] * 3000 + [f"one {'x' * 100}"] * 3000
+    check(core, RULES["trims"], texts, None)
+    assert inner.texts == [b"one", b"two", *[b"x" * 100] * 3000]
+    # The slots of the chunks that were met before the core got the texts must be empty.
+    check(core, RULES["trims"], [" ".join(f"{k}" for k in range(100, 200)), "y" * 5000], None)
+    check(core, RULES["trims"], [f"{k}" for k in range(100, 200)], None)
+    assert inner.texts[-100:] == [f"{k}".encode() for k in range(100, 200)]
 
 
 def test_threads_share_the_cache() -> None:
-    rule = RULES["spaces"]
+    rule = RULES["trims"]
     core = ChunkedCore(PythonCore(), rule)
+    # No batch begins with long chunks.
+    words = [word for word in WORDS if len(word) < 17]
     with ThreadPoolExecutor(4) as pool:
-        for done in [pool.submit(lambda seed: check(core, rule, random_texts(random.Random(seed), 300), 60), seed) for seed in range(24)]:
+        for done in [pool.submit(lambda seed: check(core, rule, random_texts(random.Random(seed), 300, words), 60), seed) for seed in range(24)]:
             done.result()
 
 

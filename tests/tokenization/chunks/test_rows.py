@@ -12,6 +12,11 @@ from numpy.typing import NDArray
 
 from model2vec_numba.tokenization.chunks import rows
 from model2vec_numba.tokenization.chunks.rows import (
+    CHUNK_HASH,
+    CHUNK_HEAD,
+    CHUNK_LENGTH,
+    CHUNK_TAIL,
+    CHUNK_WIDTH,
     MAX_CHUNK_BYTES,
     MAX_IDS,
     SMALL_BYTES,
@@ -48,8 +53,9 @@ def look_up_one(cache: NDArray[np.uint64], data: NDArray[np.uint8], ids: NDArray
     key = load_chunk(data, 0, length)
     if length > SMALL_BYTES:
         return copy_large_chunk(cache, layout_of(cache), hash_key(key), key, length, ids, 0)
-    heads, tails, hashes = np.full(1, key[0]), np.full(1, key[1]), np.full(1, hash_key(key))
-    found, at = copy_small_chunks(cache, layout_of(cache), heads, tails, np.full(1, np.uint64(length)), hashes, np.uint64(0), np.uint64(1), ids, 0, 1)
+    chunks = np.empty(CHUNK_WIDTH, np.uint64)
+    chunks[CHUNK_HEAD], chunks[CHUNK_TAIL], chunks[CHUNK_LENGTH], chunks[CHUNK_HASH] = key[0], key[1], length, hash_key(key)
+    found, at = copy_small_chunks(cache, layout_of(cache), chunks, np.uint64(0), np.uint64(1), ids, 0, 1)
     return at if found == np.uint64(1) else -1
 
 

@@ -83,7 +83,7 @@ def _longest_token(data: NDArray[np.uint8], i: int, end: int, units: NDArray[np.
     longest = -1
     node, unit = ROOT, units[ROOT]
     while i < end:
-        node, unit = step(units, node, unit, data[i])
+        node, unit = step(units, unit, data[i])
         if node == ROOT:
             break
         if unit & TERMINAL:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model2vec_numba.batches import TextBatch, TokenBatch
+from model2vec_numba.batches import TextBatch, TokenBatch, read_only
 from model2vec_numba.text.strings import flatten
 from model2vec_numba.tokenization.byte_alphabet import CHARACTER_TO_BYTE, spelled_out
 from model2vec_numba.tokenization.components import has_members
@@ -156,4 +156,4 @@ def _as_bytes(tokens: Sequence[str], ids: NDArray[np.int32]) -> tuple[TextBatch,
         kept = np.ones(len(tokens), np.bool_)
         kept[np.searchsorted(np.cumsum(lengths), no_bytes, "right")] = False
         data, ids, lengths = data[np.repeat(kept, lengths)], ids[kept], lengths[kept]
-    return TextBatch(data.astype(np.uint8), np.concatenate([[0], np.cumsum(lengths)])), ids
+    return TextBatch(read_only(data.astype(np.uint8)), np.concatenate([[0], np.cumsum(lengths)])), ids

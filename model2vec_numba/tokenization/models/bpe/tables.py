@@ -201,7 +201,7 @@ def _fill_prefixes(
         node, unit = ROOT, units[ROOT]
         # The proper prefixes come from the shortest to the longest, so the last reachable one counts.
         for at in range(offsets[index], offsets[index + 1] - 1):
-            node, unit = step(units, node, unit, data[at])
+            node, unit = step(units, unit, data[at])
             if node_reachable_ids[node] >= 0:
                 token_rows[ids[index], PREFIX] = node_reachable_ids[node]
 

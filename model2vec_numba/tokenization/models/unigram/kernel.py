@@ -120,10 +120,11 @@ def tokenize_pre_tokens(
                 status[text] = FALLBACK
                 at = text_at
                 break
-            # A long pre-token is tokenised segment by segment. If that may give other ids, it is tokenised again as a whole.
+            # A pre-token is tokenised segment by segment: in a new word such as "end.", the segments may be known. If that may give other ids, it is
+            # tokenised again as a whole.
             segments = 1
             segment_ends[0] = end
-            if MAX_CACHED_BYTES < end - begin <= max_bytes:
+            if end - begin <= max_bytes:
                 segments = cut_into_segments(data, begin, end, character_pairs, byte_pairs, segment_ends)
                 prefetch_segments(data, begin, segment_ends, segments, 0, cache, prefetched_segments)
             segment = 0
@@ -166,6 +167,11 @@ def tokenize_pre_tokens(
                     segment_ends[0] = end
                     at = pre_token_at
                     segment = 0
+            length = end - begin
+            if segments > 1 and length <= MAX_CACHED_BYTES and status[text] == DONE:
+                # A repeated word then costs one look-up.
+                hash_value = prefetched_pre_tokens[entry, PREFETCHED_HASH]
+                insert(cache, hash_value, load_key(data, begin, length), length, NO_FLAGS, ids, pre_token_at, at)
             pre_token += 1
         at = min(at, text_at + max_tokens) if max_tokens < at - text_at else at
         id_offsets[text + 1] = at
