@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import operator
+from typing import Any
 
 import numpy as np
 
-__all__ = ["checked_count"]
+__all__ = ["checked_count", "checked_flag"]
 
 
 def checked_count(value: int, name: str, expected: str) -> int:
@@ -29,3 +30,20 @@ def checked_count(value: int, name: str, expected: str) -> int:
     if number < 1:
         raise ValueError(f"{name} must be {expected}, not {value!r}")
     return number
+
+
+def checked_flag(value: Any, name: str) -> bool | None:
+    """Return a Boolean or ``None``. NumPy's Booleans are accepted. Other values are not, because ``"no"`` and ``"false"`` would be true.
+
+    Args:
+        value: the value.
+        name: the name of the argument, for the error.
+
+    Raises:
+        TypeError: the value is not accepted.
+    """
+    if value is None:
+        return None
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    raise TypeError(f"{name} must be True, False or None, not {value!r:.80}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pickle
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -200,9 +202,10 @@ def test_bad_modules(content: bytes, tmp_path: Path, tiny: ModelBytes) -> None:
     with pytest.raises(ModelFormatError) as raised:
         StaticModel.from_pretrained(folder)
     check_message(str(raised.value), str(folder / "modules.json"), ())
-    # The file is not needed if the argument or the config decides.
+    # The list also says whether other modules change the vectors, so the file is read even if the argument or the config decides.
     (folder / "config_sentence_transformers.json").write_text('{"normalize": true}')
-    assert StaticModel.from_pretrained(folder).normalize is True
+    with pytest.raises(ModelFormatError):
+        StaticModel.from_pretrained(folder, normalize=True)
 
 
 def check_not_found(load: Callable[[], object], *said: str) -> None:
@@ -270,6 +273,39 @@ def test_a_file_that_cannot_be_opened(name: str, tiny_folder: Path, monkeypatch:
     monkeypatch.setattr(Path, "open", refuse)
     monkeypatch.setattr(Path, "read_bytes", read_bytes)
     check_not_found(lambda: StaticModel.from_pretrained(tiny_folder), str(tiny_folder / name), "Permission denied")
+
+
+@pytest.mark.parametrize("place", ["", "0_StaticEmbedding"])
+def test_a_folder_that_may_not_be_entered(place: str, tiny: ModelBytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root may enter any folder, so the test makes the look-up fail."""
+    folder = write_model(tmp_path / "model", tiny, 3 if place else 1)
+    real = os.stat
+
+    def refuse(path: Any, *arguments: Any, **keywords: Any) -> Any:
+        if isinstance(path, (str, Path)) and Path(path).parent == folder / place:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, *arguments, **keywords)
+
+    monkeypatch.setattr(os, "stat", refuse)
+    # Python 3.10's paths do not look up `os.stat` again.
+    monkeypatch.setattr(Path, "stat", refuse)
+    check_not_found(lambda: StaticModel.from_pretrained(folder), str(folder / place), "Permission denied")
+
+
+@pytest.mark.parametrize("subfolder", ["/x", "/", "../x", "a/../../x", "..", "//x/y"])
+def test_a_subfolder_outside(subfolder: str, tiny: ModelBytes, tmp_path: Path) -> None:
+    """It would be a folder beside the model, or at the root of the disk."""
+    folder = write_model(tmp_path / "model", tiny)
+    model = StaticModel.from_bytes(*tiny)
+    calls: list[Callable[[], object]] = [
+        lambda: StaticModel.from_pretrained(folder, subfolder=subfolder),
+        lambda: StaticModel.from_pretrained("owner/name", subfolder=subfolder, local_files_only=True),
+        lambda: model.save_pretrained(folder, subfolder=subfolder),
+        lambda: model.push_to_hub("owner/name", subfolder=subfolder),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match="subfolder must be a relative path without"):
+            call()
 
 
 # Parts given in memory
@@ -401,7 +437,39 @@ def test_a_text_that_the_tokenizer_refuses() -> None:
     with pytest.raises(TokenizationError) as raised:
         model.encode(["a", "zebra"])
     assert {ModelError, ValueError} <= set(raised.type.__mro__)
+    assert raised.value.position == 1
+    assert str(raised.value).startswith("sentences[1] cannot be tokenised: 'zebra': tokenizer: ")
+    copy = pickle.loads(pickle.dumps(raised.value))
+    assert (str(copy), copy.position) == (str(raised.value), 1)
     assert model.tokenize(["a", "ab"]) == [[0], [0, 1]]
+
+
+@pytest.mark.parametrize("kind", ["compiled", "library"])
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(("count", "position"), [(1, 0), (3000, 0), (3000, 1024), (3000, 2999), (100_000, 77_777)])
+def test_the_position_of_a_text_that_the_tokenizer_refuses(kind: str, threads: int, count: int, position: int) -> None:
+    """In the first batch and in later ones, and if threads share them. Several bad texts: the first one."""
+    config = json.loads(Tokenizer(models.Unigram([("a", -1.0), ("b", -1.0)], None, False)).to_str())
+    config["pre_tokenizer"] = {"type": "WhitespaceSplit"}
+    if kind == "library":
+        config["post_processor"] = {
+            "type": "TemplateProcessing",
+            "single": [{"Sequence": {"id": "A", "type_id": 0}}] * 2,
+            "pair": [],
+            "special_tokens": {},
+        }
+    model = StaticModel(random_matrix(2, 3, "float32"), Tokenizer.from_str(json.dumps(config)))
+    assert (model.tokenizer_backend == "tokenizers") == (kind == "library")
+    if kind == "library" and count > 10_000:
+        count, position = 10_000, 7_777
+    texts = ["ab"] * count
+    texts[position] = "zebra" * 100
+    for method in (partial(model.encode, num_threads=threads), model.tokenize, model.encode_as_sequence):
+        with pytest.raises(TokenizationError, match=rf"^sentences\[{position}\] cannot be tokenised: '(zebra){{16}}': ") as raised:
+            method(texts)
+        assert raised.value.position == position
+    with pytest.raises(TokenizationError, match=r"^sentences\[0\] cannot be tokenised: 'zebra'"):
+        model.encode("zebra")
 
 
 # Files that are broken at random give a model that can be used, or an error of this package

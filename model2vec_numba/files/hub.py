@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from model2vec_numba.errors import ModelNotFoundError
+from model2vec_numba.errors import ModelNotFoundError, shortened
 from model2vec_numba.files.layouts import LAYOUTS, find_layout, hub_path, hub_patterns
 
 __all__ = ["fetch", "push"]
@@ -47,6 +47,8 @@ def fetch(
         if cached is not None and (local_files_only or _has_modules(cached / (subfolder or ""))):
             return cached
         if local_files_only:
+            if (alone := _only_snapshot(repo_id, revision, cache_dir, subfolder)) is not None:
+                return alone
             raise ModelNotFoundError(f"{repo_id}: not a local folder, and not completely in the local cache of the Hub")
         folder = snapshot_download(
             repo_id,
@@ -62,6 +64,8 @@ def fetch(
         raise ModelNotFoundError(f"{repo_id}: not a local folder, and not a valid name of a Hub repository: {_one_line(error)}") from error
     except Exception as error:
         # The Hub's client raises its own errors, those of its HTTP library and those of the operating system. All mean that the download failed.
+        if cached is None:
+            cached = _only_snapshot(repo_id, revision, cache_dir, subfolder)
         if cached is not None:
             return cached
         raise ModelNotFoundError(f"{repo_id}: not a local folder, and it could not be downloaded from the Hub: {_one_line(error)}") from error
@@ -95,6 +99,22 @@ def _cached_snapshot(repo_id: str, revision: str | None, cache_dir: str | Path |
     return None
 
 
+def _only_snapshot(repo_id: str, revision: str | None, cache_dir: str | Path | None, subfolder: str | None) -> Path | None:
+    """Return the snapshot with all files of a model, if the cache holds one alone and does not say which branch or tag it is of.
+
+    Caches that were copied without their links, or that were filled with a commit, have no such note. It is not known whether the snapshot is the
+    newest one, so it is used only without the network.
+    """
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    repository = Path(cache_dir or constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo_id, repo_type="model")
+    if revision is not None or ((repository / "refs").is_dir() and any((repository / "refs").iterdir())):
+        return None
+    snapshots = [path for path in repository.glob("snapshots/*") if find_layout(path / (subfolder or "")) is not None]
+    return snapshots[0] if len(snapshots) == 1 else None
+
+
 def _has_modules(folder: Path) -> bool:
     """Return whether the model in `folder` has its list of modules, or a layout that needs none."""
     layout = find_layout(folder)
@@ -103,4 +123,4 @@ def _has_modules(folder: Path) -> bool:
 
 def _one_line(error: Exception) -> str:
     """Return the type and the message of an error on one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return f"{type(error).__name__}: {shortened(error)}"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from model2vec_numba.errors import ModelNotFoundError
 
-__all__ = ["DEFAULT_MODEL", "LAYOUTS", "Layout", "find_layout", "hub_path", "hub_patterns", "require_layout"]
+__all__ = ["DEFAULT_MODEL", "LAYOUTS", "Layout", "find_layout", "hub_path", "hub_patterns", "is_file", "require_layout"]
 
 
 DEFAULT_MODEL = Path(__file__).parents[1] / "default_model"
@@ -46,11 +46,27 @@ LAYOUTS = (
 
 
 def find_layout(folder: Path) -> Layout | None:
-    """Return the first layout whose three files are all in `folder`. ``None``: there is none."""
+    """Return the first layout whose three files are all in `folder`. ``None``: there is none.
+
+    Raises:
+        ModelNotFoundError: a folder may not be entered.
+    """
     for layout in LAYOUTS:
-        if all((folder / name).is_file() for name in (layout.config, layout.tokenizer, layout.tensors)):
+        if all(is_file(folder / name) for name in (layout.config, layout.tokenizer, layout.tensors)):
             return layout
     return None
+
+
+def is_file(path: Path) -> bool:
+    """Return whether a path is a file.
+
+    Raises:
+        ModelNotFoundError: a folder may not be entered.
+    """
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise ModelNotFoundError(f"{path}: cannot be looked up: {error.strerror or error}") from error
 
 
 def require_layout(folder: Path) -> Layout:
@@ -62,7 +78,7 @@ def require_layout(folder: Path) -> Layout:
     layout = find_layout(folder)
     if layout is None:
         tried = "; ".join(
-            f"{', '.join(name for name in candidate[:3] if not (folder / name).is_file())} missing of {' + '.join(candidate[:3])}"
+            f"{', '.join(name for name in candidate[:3] if not is_file(folder / name))} missing of {' + '.join(candidate[:3])}"
             for candidate in LAYOUTS
         )
         raise ModelNotFoundError(f"{folder}: no model in this folder. Layouts tried: {tried}")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from model2vec_numba.errors import ModelNotFoundError
 from model2vec_numba.files.hub import fetch
 from model2vec_numba.files.layouts import DEFAULT_MODEL
 
-__all__ = ["locate_model"]
+__all__ = ["checked_subfolder", "locate_model"]
 
 
 def locate_model(
@@ -40,7 +40,8 @@ def locate_model(
     if folder.is_absolute() or os.fspath(path).startswith((".", "~")):
         raise ModelNotFoundError(f"{folder}: no such folder")
     return fetch(
-        Path(path).as_posix(),
+        # A path would make one slash of the two in `https://`.
+        path if isinstance(path, str) else folder.as_posix(),
         token=token,
         revision=revision,
         cache_dir=None if cache_dir is None else Path(cache_dir),
@@ -48,3 +49,15 @@ def locate_model(
         force_download=force_download,
         local_files_only=local_files_only,
     )
+
+
+def checked_subfolder(subfolder: str | None) -> str:
+    """Return the path of a subfolder, empty if there is none.
+
+    Raises:
+        ValueError: the path leads outside the folder that it is in.
+    """
+    path = PurePath(subfolder or "")
+    if path.anchor or ".." in path.parts:
+        raise ValueError(f"subfolder must be a relative path without '..', not {subfolder!r}")
+    return subfolder or ""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from model2vec_numba.errors import ModelFormatError, ModelNotFoundError
-from model2vec_numba.files.layouts import require_layout
-from model2vec_numba.files.tensors import Tensor, map_tensors, parse_tensors
+from model2vec_numba.files.finite import count_not_finite
+from model2vec_numba.files.layouts import is_file, require_layout
+from model2vec_numba.files.tensors import Tensor, parse_tensors, read_tensors
 from model2vec_numba.pooling.table import EmbeddingTable, make_table
 from model2vec_numba.tokenization.spec.spec import TokenizerSpec, parse_tokenizer
 
@@ -18,8 +20,10 @@ __all__ = ["ModelFiles", "read_bytes", "read_folder"]
 
 # The names of the embedding matrix, in the order in which they are tried.
 _MATRIX_NAMES = ("embeddings", "0", "embedding.weight")
-_TENSOR_NAMES = (*_MATRIX_NAMES, "weights", "mapping")
+_OTHER_NAMES = ("weights", "mapping")
 _DTYPE_NAMES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I8": "int8"}
+# The modules of sentence-transformers that this package applies.
+_MODULES = ("StaticEmbedding", "Normalize")
 # Types that `tensors` reads as NumPy integers, but that are not integers.
 _NOT_INTEGERS = ("BF16", "BOOL")
 
@@ -43,7 +47,7 @@ class ModelFiles(NamedTuple):
 
 
 def read_folder(folder: Path) -> ModelFiles:
-    """Read the model in `folder`. The matrix stays in its file, which is mapped into memory.
+    """Read the model in `folder`. Later changes of the files have no effect on it.
 
     Raises:
         ModelNotFoundError: the files of a model are not in the folder, or a file cannot be opened.
@@ -52,11 +56,13 @@ def read_folder(folder: Path) -> ModelFiles:
     layout = require_layout(folder)
     config = _parse_config(_read_text(folder / layout.config), str(folder / layout.config))
     normalize = _flag(config, "normalize", str(folder / layout.config))
-    if normalize is None:
-        normalize = _lists_normalize(folder / layout.modules) if layout.sentence_transformers else True
+    if layout.sentence_transformers:
+        _check_prompt(config, str(folder / layout.config))
+        lists_normalize = _lists_normalize(folder / layout.modules)
+        normalize = lists_normalize if normalize is None else normalize
     tokenizer = parse_tokenizer(_read_text(folder / layout.tokenizer), str(folder / layout.tokenizer))
     path = folder / layout.tensors
-    return ModelFiles(config, tokenizer, _table(map_tensors(path, _TENSOR_NAMES, _MATRIX_NAMES), tokenizer, str(path)), normalize, folder)
+    return ModelFiles(config, tokenizer, _table(read_tensors(path, _OTHER_NAMES, _MATRIX_NAMES), tokenizer, str(path)), bool(normalize), folder)
 
 
 def read_bytes(tokenizer: bytes, model: bytes, config: bytes) -> ModelFiles:
@@ -68,8 +74,8 @@ def read_bytes(tokenizer: bytes, model: bytes, config: bytes) -> ModelFiles:
     parsed_config = _parse_config(_decode(config, "config"), "config")
     normalize = _flag(parsed_config, "normalize", "config")
     parsed_tokenizer = parse_tokenizer(_decode(tokenizer, "tokenizer"), "tokenizer")
-    tensors = parse_tensors(np.frombuffer(model, np.uint8), _TENSOR_NAMES, "model", _MATRIX_NAMES)
-    return ModelFiles(parsed_config, parsed_tokenizer, _table(tensors, parsed_tokenizer, "model"), normalize is not False, None)
+    tensors = parse_tensors(np.frombuffer(model, np.uint8), _OTHER_NAMES, "model", _MATRIX_NAMES)
+    return ModelFiles(parsed_config, parsed_tokenizer, _table(tensors, parsed_tokenizer, "model"), bool(normalize), None)
 
 
 def _table(tensors: dict[str, Tensor], tokenizer: TokenizerSpec, source: str) -> EmbeddingTable:
@@ -79,17 +85,49 @@ def _table(tensors: dict[str, Tensor], tokenizer: TokenizerSpec, source: str) ->
         if name in tensors and tensors[name].dtype in _NOT_INTEGERS:
             raise ModelFormatError(f"{source}: {name} is {_DTYPE_NAMES.get(tensors[name].dtype, 'bool')}, expected {expected}")
     weights, mapping = (tensors[name].array if name in tensors else None for name in ("weights", "mapping"))
-    return make_table(matrix.array, _DTYPE_NAMES.get(matrix.dtype, matrix.dtype), weights, mapping, size=tokenizer.required_rows, source=source)
+    table = make_table(matrix.array, _DTYPE_NAMES.get(matrix.dtype, matrix.dtype), weights, mapping, size=tokenizer.required_rows, source=source)
+    for name, array, dtype in (("rows of the embedding matrix", table.matrix, table.dtype), ("weights", table.weights[:, None], "float32")):
+        bad = count_not_finite(array, dtype)
+        if bad:
+            message = f"{source}: {bad} of {len(array)} {name} hold NaN or infinity; texts with such tokens can have vectors with NaN"
+            # The warning is about the file. No line of a program is more to blame than another.
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
+    return table
 
 
 def _lists_normalize(modules: Path) -> bool:
-    """Return whether the list of modules of sentence-transformers contains a Normalize module. False if there is no such file."""
-    if not modules.is_file():
+    """Return whether the list of modules of sentence-transformers contains a Normalize module. False if there is no such file.
+
+    Raises:
+        ModelFormatError: the file is not a list of modules, or lists a module that changes the vectors in another way.
+    """
+    if not is_file(modules):
         return False
     entries = _parse(_read_text(modules), str(modules))
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise ModelFormatError(f"{modules}: not a list of modules, expected a JSON list of objects")
-    return any(str(entry.get("type", "")).rpartition(".")[2] == "Normalize" for entry in entries)
+    kinds = [entry.get("type") for entry in entries]
+    # The names have changed between versions: `sentence_transformers.models.Normalize`, `sentence_transformers.models.normalize.Normalize`, …
+    names = [kind.rpartition(".")[2] if isinstance(kind, str) else None for kind in kinds]
+    for kind, name in zip(kinds, names, strict=True):
+        if name not in _MODULES:
+            raise ModelFormatError(f"{modules}: lists a module of type {kind!r:.200}, expected only {' and '.join(_MODULES)}")
+    return "Normalize" in names
+
+
+def _check_prompt(config: dict[str, Any], source: str) -> None:
+    """Check that sentence-transformers puts no prompt before each text.
+
+    Raises:
+        ModelFormatError: it does. Without the prompt, all vectors would be different.
+    """
+    name, prompts = config.get("default_prompt_name"), config.get("prompts")
+    prompt = prompts.get(name) if isinstance(name, str) and isinstance(prompts, dict) else None
+    if prompt:
+        raise ModelFormatError(
+            f"{source}: default_prompt_name is {name!r:.80}, so sentence-transformers puts {prompt!r:.80} before each text. This package applies no "
+            "prompts, expected default_prompt_name to be null"
+        )
 
 
 def _flag(config: dict[str, Any], key: str, source: str) -> bool | None:

@@ -1,14 +1,19 @@
-"""The safetensors format: read a file without copying it, so that the tensors are views of the mapped file, and make a header for a new file.
+"""The safetensors format: read the tensors of a file, or view those of bytes in memory, and make a header for a new file.
 
 Format: https://huggingface.co/docs/safetensors (eight bytes with the length of the header, a JSON header, the bytes of the tensors). The
 `safetensors` library copies each tensor for NumPy, so this module reads the header itself. It checks everything in the header against the size of
 the file before it uses any tensor.
+
+A file is read and not mapped into memory. If another program changes a mapped file, the values change with it, and if the file becomes shorter, the
+operating system ends the process. Some file systems cannot map files at all.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,16 +21,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from model2vec_numba.errors import ModelFormatError, ModelNotFoundError
-from model2vec_numba.files.mapped import map_file
+from model2vec_numba.errors import ModelError, ModelFormatError, ModelNotFoundError
+from model2vec_numba.pooling.table import empty_matrix
 
-__all__ = ["Tensor", "make_header", "map_tensors", "parse_tensors"]
+__all__ = ["Tensor", "make_header", "parse_tensors", "read_tensors"]
 
 _LENGTH_BYTES = 8
 # The limit of the format.
 _MAX_HEADER_BYTES = 100_000_000
 # The tensors begin at a multiple of this many bytes, which is a cache line of the processor. The `safetensors` library uses 8: then each row of a
-# matrix may touch one more line than its size needs, and pooling int8 rows of 256 dimensions from a mapped file takes a tenth longer.
+# matrix may touch one more line than its size needs, and pooling int8 rows of 256 dimensions from the bytes of a file takes a tenth longer.
 _ALIGNMENT = 64
 # The maximum number of dimensions. It limits the size of the numbers in this module, so that they can be printed.
 _MAX_RANK = 8
@@ -60,22 +65,44 @@ class Tensor(NamedTuple):
     array: NDArray[Any]
 
 
-def map_tensors(path: Path, names: Collection[str], required: Collection[str] = ()) -> dict[str, Tensor]:
-    """Map a safetensors file into memory and return the tensors whose names are in `names`. Only the header is read.
+def read_tensors(path: Path, names: Collection[str], required: Collection[str] = ()) -> dict[str, Tensor]:
+    """Read tensors of a safetensors file, see `parse_tensors`. Other tensors are not read. Each tensor begins at a cache line.
 
     Raises:
-        ModelNotFoundError: the file cannot be opened.
-        ModelFormatError: the file is truncated, or not a safetensors file, or has none of the `required` tensors.
+        ModelNotFoundError: the file cannot be opened or read.
+        ModelFormatError: the file is truncated, or not a safetensors file, or has none of the `required` tensors, or changes while it is read.
+        ModelError: there is not enough memory.
     """
     try:
-        with path.open("rb") as file:
-            size = file.seek(0, 2)
-            if size < _LENGTH_BYTES:
-                raise ModelFormatError(f"{path}: {size} bytes, expected a safetensors file of more than {_LENGTH_BYTES} bytes")
-            buffer = map_file(file.fileno())
+        with path.open("rb", buffering=0) as file:
+            before = os.fstat(file.fileno())
+            start = _header_end(_read(file, min(_LENGTH_BYTES, before.st_size), path), before.st_size, str(path))
+            header = _read(file, start - _LENGTH_BYTES, path).tobytes()
+            entries = _entries(header, before.st_size - start, names, str(path), required)
+            tensors = {}
+            for name, entry in entries.items():
+                file.seek(start + entry.begin)
+                tensors[name] = _tensor(_read(file, entry.end - entry.begin, path), name, entry, str(path))
+            after = os.fstat(file.fileno())
     except OSError as error:
-        raise ModelNotFoundError(f"{path}: cannot be opened: {error.strerror or error}") from error
-    return parse_tensors(buffer, names, str(path), required)
+        raise ModelNotFoundError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except MemoryError:
+        raise ModelError(f"{path}: has {before.st_size} bytes, for which there is not enough memory") from None
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise ModelFormatError(f"{path}: another program changed the file while it was read")
+    return tensors
+
+
+def _read(file: io.FileIO, size: int, path: Path) -> NDArray[np.uint8]:
+    """Return the next bytes of a file, which begin at a cache line."""
+    memory = empty_matrix(1, size, np.dtype(np.uint8)).reshape(-1)
+    rest = memory.data
+    while rest:
+        count = file.readinto(rest)
+        if not count:
+            raise ModelFormatError(f"{path}: another program truncated the file while it was read")
+        rest = rest[count:]
+    return memory
 
 
 def parse_tensors(buffer: NDArray[np.uint8], names: Collection[str], source: str, required: Collection[str] = ()) -> dict[str, Tensor]:
@@ -85,30 +112,15 @@ def parse_tensors(buffer: NDArray[np.uint8], names: Collection[str], source: str
         buffer: uint8, the bytes of the file.
         names: the names of the tensors to return, if the file has them.
         source: the name of the file, for errors.
-        required: the file must have at least one tensor with one of these names. Empty: no tensor is required.
+        required: the file must have at least one tensor with one of these names. The first one that it has is returned too. Empty: no tensor is
+            required.
 
     Raises:
         ModelFormatError: the file is not valid. The message says what is wrong.
     """
-    if len(buffer) < _LENGTH_BYTES:
-        raise ModelFormatError(f"{source}: {len(buffer)} bytes, expected a safetensors file of more than {_LENGTH_BYTES} bytes")
-    header_length = int.from_bytes(buffer[:_LENGTH_BYTES].tobytes(), "little")
-    start = _LENGTH_BYTES + header_length
-    if header_length > _MAX_HEADER_BYTES or start > len(buffer):
-        raise ModelFormatError(
-            f"{source}: the header has {header_length} bytes but the file has {len(buffer)}: the file is truncated, or not a safetensors file"
-        )
-    try:
-        header = json.loads(buffer[_LENGTH_BYTES:start].tobytes().decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ModelFormatError(f"{source}: the safetensors header is not JSON: {error}") from error
-    if not isinstance(header, dict):
-        raise ModelFormatError(f"{source}: the safetensors header is a JSON {type(header).__name__}, expected an object")
-    if required and not any(name in header for name in required):
-        found = ", ".join(repr(name) for name in header if name != "__metadata__") or "no tensors"
-        raise ModelFormatError(f"{source}: holds {found:.200}, expected a tensor named one of {', '.join(required)}")
-    body = buffer[start:]
-    return {name: _view(body, name, entry, source) for name, entry in header.items() if name in names}
+    start = _header_end(buffer[:_LENGTH_BYTES], len(buffer), source)
+    entries = _entries(buffer[_LENGTH_BYTES:start].tobytes(), len(buffer) - start, names, source, required)
+    return {name: _tensor(buffer[start + entry.begin : start + entry.end], name, entry, source) for name, entry in entries.items()}
 
 
 def make_header(entries: Mapping[str, Any]) -> bytes:
@@ -124,8 +136,62 @@ def make_header(entries: Mapping[str, Any]) -> bytes:
     return len(text).to_bytes(_LENGTH_BYTES, "little") + text
 
 
-def _view(body: NDArray[np.uint8], name: str, entry: Any, source: str) -> Tensor:
-    """Return a tensor. `body`: the bytes after the header. `entry`: the tensor's entry in the header."""
+class _Entry(NamedTuple):
+    """The place and the type of a tensor.
+
+    Attributes:
+        dtype: the name of the type in the format.
+        shape: the shape.
+        begin, end: the bytes of the tensor, counted from the end of the header.
+    """
+
+    dtype: str
+    shape: list[int]
+    begin: int
+    end: int
+
+
+def _header_end(first_bytes: NDArray[np.uint8], size: int, source: str) -> int:
+    """Return the position after the header.
+
+    Args:
+        first_bytes: the first eight bytes of the file.
+        size: the number of bytes of the file.
+        source: the name of the file, for errors.
+    """
+    if size < _LENGTH_BYTES:
+        raise ModelFormatError(f"{source}: {size} bytes, expected a safetensors file of more than {_LENGTH_BYTES} bytes")
+    header_length = int.from_bytes(first_bytes.tobytes(), "little")
+    if header_length > _MAX_HEADER_BYTES or _LENGTH_BYTES + header_length > size:
+        raise ModelFormatError(
+            f"{source}: the header has {header_length} bytes but the file has {size}: the file is truncated, or not a safetensors file"
+        )
+    return _LENGTH_BYTES + header_length
+
+
+def _entries(text: bytes, size: int, names: Collection[str], source: str, required: Collection[str]) -> dict[str, _Entry]:
+    """Return the entries of the tensors in `names`, checked against the size.
+
+    Args:
+        text: the JSON of the header.
+        size: the number of bytes after the header.
+        names, source, required: the arguments of `parse_tensors`.
+    """
+    try:
+        header = json.loads(text.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ModelFormatError(f"{source}: the safetensors header is not JSON: {error}") from error
+    if not isinstance(header, dict):
+        raise ModelFormatError(f"{source}: the safetensors header is a JSON {type(header).__name__}, expected an object")
+    first = next((name for name in required if name in header), None)
+    if required and first is None:
+        found = ", ".join(repr(name) for name in header if name != "__metadata__") or "no tensors"
+        raise ModelFormatError(f"{source}: holds {found:.200}, expected a tensor named one of {', '.join(required)}")
+    return {name: _checked_entry(size, name, entry, source) for name, entry in header.items() if name in names or name == first}
+
+
+def _checked_entry(size: int, name: str, entry: Any, source: str) -> _Entry:
+    """Return an entry of the header, checked. `size`: the number of bytes after the header."""
     where = f"{source}: tensor {name!r}"
     try:
         dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
@@ -139,17 +205,22 @@ def _view(body: NDArray[np.uint8], name: str, entry: Any, source: str) -> Tensor
             f"{where}: shape {shape!r:.200} and data_offsets {[begin, end]!r:.200}, expected integers that are not negative, "
             f"and at most {_MAX_RANK} dimensions"
         )
-    numpy_dtype = np.dtype(_NUMPY_DTYPES[dtype])
-    expected = math.prod(shape) * numpy_dtype.itemsize
+    expected = math.prod(shape) * np.dtype(_NUMPY_DTYPES[dtype]).itemsize
     if end - begin != expected:
         raise ModelFormatError(f"{where}: {end - begin} bytes, expected {expected} for shape {shape} of {dtype}")
-    if end > len(body):
-        raise ModelFormatError(f"{where}: ends at byte {end} of {len(body)} bytes of data: the file is truncated")
+    if end > size:
+        raise ModelFormatError(f"{where}: ends at byte {end} of {size} bytes of data: the file is truncated")
+    return _Entry(dtype, shape, begin, end)
+
+
+def _tensor(content: NDArray[np.uint8], name: str, entry: _Entry, source: str) -> Tensor:
+    """Return the tensor whose bytes are `content`."""
+    numpy_dtype = np.dtype(_NUMPY_DTYPES[entry.dtype])
     try:
-        array = body[begin:end].view(numpy_dtype).reshape(shape)
+        array = content.view(numpy_dtype).reshape(entry.shape)
     except ValueError as error:  # a dimension is too large for NumPy, and another one is zero
-        raise ModelFormatError(f"{where}: shape {shape}: {error}") from None
-    # Compiled code needs aligned data in the byte order of the machine. Only files of old writers, which do not align the data, are copied.
+        raise ModelFormatError(f"{source}: tensor {name!r}: shape {entry.shape}: {error}") from None
+    # Compiled code needs aligned data in the byte order of the machine. Only bytes of old writers, which do not align the data, are copied.
     array = np.require(array, numpy_dtype.newbyteorder("="), ["C", "A"])
     array.flags.writeable = False
-    return Tensor(dtype, array)
+    return Tensor(entry.dtype, array)

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from model2vec_numba.files.atomic import Output, atomic_files
 from model2vec_numba.files.layouts import LAYOUTS
-from model2vec_numba.files.mapped import release
 from model2vec_numba.files.tensors import make_header
 from model2vec_numba.pooling.table import EmbeddingTable
 
@@ -28,7 +27,7 @@ def write_folder(folder: Path, tokenizer: str, table: EmbeddingTable, config: Ma
     """Write the files of a model into a folder. The folder is created if it does not exist.
 
     All files are on the disk under temporary names before the first gets its name. The configuration gets its name last, because it makes the folder
-    a model. Existing files are replaced, not overwritten, so that models that have mapped them keep their content. Another process that reads or
+    a model. Existing files are replaced, not overwritten, so that a process that reads them gets their old content. Another process that reads or
     writes the same folder at the same time may still get files of two models.
 
     Args:
@@ -90,4 +89,3 @@ def _write_tensors(file: Output, table: EmbeddingTable) -> None:
         for first in range(0, len(array), rows):
             block = array[first : first + rows]
             file.write(np.ascontiguousarray(block, block.dtype.newbyteorder("<")).data)
-            release(block)

@@ -1,7 +1,6 @@
 """Make an embedding table smaller: convert it to another storage type, or keep fewer dimensions.
 
-Rows are converted block by block, so that no full copy of the matrix exists except the result. The memory of a mapped file is given back after
-reading.
+Rows are converted block by block, so that no full copy of the matrix exists except the result.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model2vec_numba.dtypes import INT8_SCALES, STORAGE_DTYPES, Int8Scales
-from model2vec_numba.files.mapped import release
 from model2vec_numba.pooling.table import EmbeddingTable, empty_matrix
 
 __all__ = ["check_quantization", "quantize_table", "to_bfloat16"]
@@ -91,7 +89,6 @@ def _convert(table: EmbeddingTable, dtype: str, stored: np.dtype[Any], dim: int)
             with np.errstate(over="ignore"):
                 matrix[block] = to_bfloat16(values) if dtype == "bfloat16" else values
             _check_range(values, matrix[block], dtype, block.start)
-        release(table.matrix[block])
     return replace(table, matrix=matrix, dtype=dtype, scale=table.scale / scale)
 
 
@@ -121,7 +118,6 @@ def _to_int8_with_one_scale(table: EmbeddingTable, dim: int) -> EmbeddingTable:
         if scale > 0:
             np.divide(values, scale, out=values)
         matrix[block] = _round_to_int8(values)
-        release(table.matrix[block])
     return replace(table, matrix=matrix, dtype="int8", scale=table.scale * (float(scale) or 1.0))
 
 
@@ -134,7 +130,6 @@ def _to_int8_with_row_scales(table: EmbeddingTable, dim: int) -> EmbeddingTable:
         # A row becomes zero if all its values are zero, or so small that their scale is zero.
         divisors = np.where(scales[block] > 0, scales[block], np.float32(np.inf))
         matrix[block] = _round_to_int8(_as_float(table, block)[:, :dim] / divisors[:, None])
-        release(table.matrix[block])
     token_scales = scales[table.mapping] if len(table.mapping) else scales
     # There may be more rows than tokens, and more weights than rows.
     count = min(len(token_scales), len(table.weights))
@@ -160,7 +155,6 @@ def _largest(table: EmbeddingTable, block: slice, dim: int | None = None) -> NDA
         ValueError: a value is not finite. The message names its row.
     """
     largest: NDArray[Any] = np.abs(_as_float(table, block)[:, :dim]).max(axis=1)
-    release(table.matrix[block])
     if not np.isfinite(largest).all():
         row = int(np.argmin(np.isfinite(largest)))
         raise ValueError(f"row {block.start + row} of the embedding matrix holds {largest[row]}, expected finite values for int8")

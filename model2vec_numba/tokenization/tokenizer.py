@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model2vec_numba.batches import TextBatch, TokenBatch, token_batch
+from model2vec_numba.errors import TokenizationError
 from model2vec_numba.tokenization.added_tokens.reading import read_added_tokens
 from model2vec_numba.tokenization.bert.core import BertCore
 from model2vec_numba.tokenization.bert.tables import make_bert_core
@@ -89,7 +90,11 @@ class BatchTokenizer:
         tokens, status = self._core.tokenize(texts, max_tokens, scratch)
         if status is not None:
             positions = status.nonzero()[0]
-            lists = tokenize_with_library(self._spec, [texts.text(int(i)) for i in positions], max_tokens)
+            try:
+                lists = tokenize_with_library(self._spec, [texts.text(int(i)) for i in positions], max_tokens)
+            except TokenizationError as error:
+                error.position = None if error.position is None else int(positions[error.position])
+                raise
             tokens = tokens.replace(positions, lists)
         return tokens
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -167,7 +168,7 @@ def model_paths(files: dict[str, bytes]) -> set[str]:
     return set(files) - set(EXTRAS) | {"README.md"}
 
 
-def check(result: dict[str, Any], seed: int, *, normalize: bool = True) -> None:
+def check(result: dict[str, Any], seed: int, *, normalize: bool = False) -> None:
     """Check that a call loaded the model with the contents of a seed."""
     assert "message" not in result, result
     assert result["normalize"] is normalize
@@ -282,12 +283,12 @@ def test_layouts_and_subfolders(layout: int, subfolder: str | None, hub: HubServ
         files |= {name: part for name, part in repository_files(9).items() if name not in files}
     hub.repositories["org/name"] = repository = Repository()
     repository.commit("first", files)
-    check(client.load({"path": "org/name", "subfolder": subfolder})[0], 1)
+    check(client.load({"path": "org/name", "subfolder": subfolder})[0], 1, normalize=layout > 1)
     expected = {hub_path(name, subfolder) for name in LAYOUTS[layout]}
     assert expected <= hub.fetched() <= expected | {"README.md", f"{subfolder}/README.md"}
     hub.stop()
     again, other = client.load({"path": "org/name", "subfolder": subfolder}, {"path": "org/name", "subfolder": "other", "local_files_only": True})
-    check(again, 1)
+    check(again, 1, normalize=layout > 1)
     check_not_found(other, "org/name")
 
 
@@ -403,3 +404,31 @@ def test_push_that_is_refused(client: Client, tmp_path: Path) -> None:
     folder = write_model(tmp_path / "model", contents(5))
     (refused,) = client.load({"path": str(folder), "push_to_hub": {"repo_id": "owner/name", "token": False}})
     assert "HfHubHTTPError" in refused["error"] and "401" in refused["message"]
+
+
+@pytest.mark.parametrize(("layout", "subfolder"), [(1, None), (3, None), (1, "deep/sub")])
+def test_a_cache_without_refs(layout: int, subfolder: str | None, hub: HubServer, client: Client) -> None:
+    """Caches that were copied, or filled by commit, may not say which branch their snapshot is of."""
+    hub.repositories["org/name"] = repository = Repository()
+    repository.commit("first", repository_files(1, layout, subfolder))
+    call = {"path": "org/name", "subfolder": subfolder}
+    check(client.load(call)[0], 1)
+    home = client.cache / "models--org--name"
+    shutil.rmtree(home / "refs")
+    hub.stop()
+    for result in (*client.load(call, {**call, "local_files_only": True}), *client.load_in_process(call, HF_HUB_OFFLINE="1")):
+        check(result, 1)
+    # A named branch is not in the cache.
+    check_not_found(client.load({**call, "revision": "main", "local_files_only": True})[0], "org/name")
+    # Of two snapshots nobody knows which one is meant. One that is not whole does not count.
+    other = home / "snapshots" / ("0" * 40)
+    shutil.copytree(next(home.glob("snapshots/*")), other)
+    check_not_found(client.load({**call, "local_files_only": True})[0], "org/name")
+    (other / (subfolder or "") / LAYOUTS[layout][2]).unlink()
+    check(client.load({**call, "local_files_only": True})[0], 1)
+
+
+def test_a_url_is_named_as_it_was_given(hub: HubServer, client: Client) -> None:
+    for url in ("https://huggingface.co/org/name", "https://huggingface.co/org/name/"):
+        check_not_found(client.load({"path": url})[0], f"{url}: not a local folder")
+    assert hub.requests == []

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from model2vec_numba.errors import ModelFormatError
+from model2vec_numba.errors import ModelFormatError, shortened
 from model2vec_numba.tokenization.components import is_library_error
 from model2vec_numba.tokenization.spec.canonical import CanonicalTokenizer, read_canonically
+from model2vec_numba.tokenization.spec.json_text import ParsedText, parse_text
 from model2vec_numba.tokenization.spec.vocabulary import read_merges, read_unigram_scores, read_unigram_vocabulary, read_vocabulary
 
 __all__ = ["TokenizerSpec", "parse_tokenizer"]
@@ -47,7 +47,7 @@ class TokenizerSpec:
             ModelFormatError: the text is not JSON, or not a tokenizer.
         """
         if self._canonical is None:
-            return self._parsed[0]
+            return self._parsed.config
         config, added_ids = self._canonical
         if added_ids is not None:
             return config
@@ -56,24 +56,14 @@ class TokenizerSpec:
     @cached_property
     def _canonical(self) -> CanonicalTokenizer | None:
         """The tokenizer as the library reads it, apart from BPE's merges. ``None`` if the library may read the model's vocabulary differently."""
-        return read_canonically(self._parsed[0], self.text, self._file_vocabulary) if self._file_vocabulary else None
+        if not self._parsed.read_alike or not self._file_vocabulary:
+            return None
+        return read_canonically(self._parsed.config, self.text, self._file_vocabulary)
 
     @cached_property
-    def _parsed(self) -> tuple[dict[str, Any], list[str]]:
-        """The JSON object as the file spells it, and the text of each number that is not an integer, in order."""
-        literals: list[str] = []
-
-        def parse_float(literal: str) -> float:
-            literals.append(literal)
-            return float(literal)
-
-        try:
-            config = json.loads(self.text, parse_float=parse_float)
-        except (ValueError, RecursionError) as error:
-            raise ModelFormatError(f"{self.source}: not JSON: {error}") from error
-        if not isinstance(config, dict) or not isinstance(config.get("model"), dict):
-            raise ModelFormatError(f"{self.source}: not a tokenizer: expected a JSON object with an object 'model'")
-        return config, literals
+    def _parsed(self) -> ParsedText:
+        """The JSON as the file spells it."""
+        return parse_text(self.text, self.source)
 
     def forget(self) -> None:
         """Free the parsed data, which takes ten times as much memory as the text. The text is parsed again if the data are needed later."""
@@ -101,7 +91,7 @@ class TokenizerSpec:
             tokenizer = Tokenizer.from_str(self.text)
         except BaseException as error:
             if is_library_error(error):
-                raise ModelFormatError(f"{self.source}: not a tokenizer that the tokenizers library can read: {error}") from error
+                raise ModelFormatError(f"{self.source}: not a tokenizer that the tokenizers library can read: {shortened(error)}") from error
             raise
         tokenizer.no_truncation()
         tokenizer.no_padding()
@@ -127,26 +117,25 @@ class TokenizerSpec:
     @cached_property
     def _file_vocabulary(self) -> dict[str, int]:
         """The id of each token of the model, as this package reads the file. Empty if the vocabulary has an unknown form."""
-        model = self._parsed[0]["model"]
+        model = self._parsed.config["model"]
         return read_unigram_vocabulary(model) if isinstance(model.get("vocab"), list) else self.mapped_vocabulary[0]
 
     @cached_property
     def mapped_vocabulary(self) -> tuple[dict[str, int], NDArray[np.int32]]:
         """The ids of the model's tokens as a dict and as an array. Both are empty if `vocab` is not an object; see `read_vocabulary`."""
-        return read_vocabulary(self._parsed[0]["model"])
+        return read_vocabulary(self._parsed.config["model"])
 
     @cached_property
     def merges(self) -> NDArray[np.int64] | None:
         """The merges of BPE, int64 of shape (merges, 3). ``None`` if the library may read them differently; see `read_merges`."""
-        return read_merges(self._parsed[0]["model"])
+        return read_merges(self._parsed.config["model"])
 
     @cached_property
     def unigram_scores(self) -> NDArray[np.float64] | None:
         """The scores of Unigram's tokens as the library reads them, float64 of shape (tokens,), or ``None`` if they are not known."""
         if self.plain_vocabulary is None or self.config["model"]["type"] != "Unigram":
             return None
-        config, literals = self._parsed
-        return read_unigram_scores(config["model"], literals)
+        return read_unigram_scores(self._parsed.config["model"], self._parsed.literals)
 
     @property
     def keeps_ids(self) -> bool:

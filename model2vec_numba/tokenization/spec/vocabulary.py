@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model2vec_numba.tokenization.spec.numbers import library_numbers
-
-__all__ = ["read_merges", "read_token_ids", "read_unigram_scores", "read_unigram_vocabulary", "read_vocabulary"]
+__all__ = ["merges_lack_prefix", "read_merges", "read_token_ids", "read_unigram_scores", "read_unigram_vocabulary", "read_vocabulary"]
 
 # The tables of compiled code have a row for each number up to the largest id. If most of them are not ids, the `tokenizers` library tokenises.
 _MAX_ID = (1 << 30) - 2
@@ -76,6 +74,9 @@ def read_unigram_scores(model: dict[str, Any], literals: list[str]) -> NDArray[n
         nearest = np.array(scores, np.float64)
     except (OverflowError, StopIteration):
         return None
+    # This imports numba, which takes as long as loading a model. Only compiled code needs the scores.
+    from model2vec_numba.tokenization.spec.numbers import library_numbers
+
     # If literals remain, some of them are not scores. They may come before the scores in the file, so it is not known which literal is whose.
     return library_numbers(score_literals, nearest) if next(remaining, None) is None else None
 
@@ -105,6 +106,18 @@ def read_merges(model: dict[str, Any]) -> NDArray[np.int64] | None:
         return table
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
         return None
+
+
+def merges_lack_prefix(model: dict[str, Any]) -> bool:
+    """Return whether a right token of a merge of BPE has other characters than ASCII and does not begin with the `continuing_subword_prefix`.
+
+    The library reads the part after the prefix without a check. For some of these files, it ends the process.
+    """
+    prefix, merges = model.get("continuing_subword_prefix"), model.get("merges")
+    if not isinstance(prefix, str) or not prefix or not isinstance(merges, list):
+        return False
+    pairs = _split_merges(merges)
+    return any(not str(token).isascii() and not str(token).startswith(prefix) for token in (pairs[1] if pairs else ()))
 
 
 def _split_merges(merges: list[Any]) -> tuple[Sequence[str], Sequence[str]] | None:
