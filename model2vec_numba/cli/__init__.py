@@ -6,10 +6,16 @@ ended. Shells use the last three for programs that were ended by such a signal.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
 from typing import NoReturn
+
+from model2vec_numba.tables.prefetch import STAGE_THREAD
 
 __all__ = ["main"]
 
@@ -46,12 +52,18 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except BrokenPipeError:
         sys.exit(_SIGPIPE)
     except KeyboardInterrupt:
-        sys.exit(_SIGINT)
+        _leave(_SIGINT, own_process=arguments is None)
+    except _Terminated:
+        _leave(_SIGTERM, own_process=arguments is None)
     except Exception as error:
         if sys.flags.dev_mode:  # `python -X dev -m model2vec_numba ...` shows the traceback, for developers of this package
             raise
         _fail(_describe(error))
     sys.exit(0)
+
+
+class _Terminated(BaseException):
+    """SIGTERM was received."""
 
 
 def _turn_signals_into_exceptions() -> None:
@@ -60,18 +72,58 @@ def _turn_signals_into_exceptions() -> None:
     Only the first signal does so. A wrapper program may send a Ctrl-C again that the terminal already sent. A second exception, while threads are
     ending, would end Python before them, which aborts the process.
     """
+    first: list[int] = []
 
-    def end(number: int, _frame: object) -> NoReturn:
-        for name in caught:
-            signal.signal(name, signal.SIG_IGN)
-        if number == signal.SIGINT:
-            raise KeyboardInterrupt
-        sys.exit(_SIGTERM)
+    def end(number: int, _frame: object) -> None:
+        # The handler stays: Python prints a traceback if a signal was received while its handler was replaced by SIG_IGN.
+        if first:
+            return
+        first.append(_first_signal(number))
+        raise KeyboardInterrupt if first[0] == signal.SIGINT else _Terminated
 
     # Signals that are ignored stay ignored. Shells start background processes that ignore Ctrl-C.
     caught = [name for name in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(name) != signal.SIG_IGN]
+    _order_of_signals()
     for name in caught:
         signal.signal(name, end)
+
+
+def _first_signal(number: int) -> int:
+    """Return the number of the first signal that was received. Signal `number` is being handled.
+
+    Python calls the handlers of signals that came together in the order of their numbers.
+    """
+    order = _order_of_signals()
+    try:
+        return number if order is None else os.read(order, 1)[0]
+    except BlockingIOError:  # another library has taken the pipe's place
+        return number
+
+
+@cache
+def _order_of_signals() -> int | None:
+    """Return a pipe to which Python writes the number of each signal when it comes. ``None`` on Windows."""
+    if os.name != "posix":
+        return None
+    order, other_end = os.pipe()
+    for end in (order, other_end):
+        os.set_blocking(end, False)
+    signal.set_wakeup_fd(other_end, warn_on_full_buffer=False)
+    return order
+
+
+def _leave(code: int, *, own_process: bool) -> NoReturn:
+    """Exit after a signal. Files have been cleaned up, so this does not wait for threads that still compile or encode.
+
+    If Python ended in the usual way, a second signal would end it with another exit code, and a thread that runs C++ code would abort it.
+    """
+    if own_process or any(thread.name == STAGE_THREAD for thread in threading.enumerate()):
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                with suppress(OSError, ValueError):
+                    stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _describe(error: Exception) -> str:

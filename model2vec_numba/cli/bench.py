@@ -15,6 +15,7 @@ from model2vec_numba.cli.timing import time_in_turns, timed
 from model2vec_numba.model import StaticModel
 from model2vec_numba.parallel.threads import get_num_threads
 from model2vec_numba.tables.lines import read_texts
+from model2vec_numba.tables.sources import Input
 
 __all__ = ["bench"]
 
@@ -34,7 +35,7 @@ def bench(model: StaticModel, folder: Path, files: list[str], seconds: float) ->
     Raises:
         ValueError: the files have no text.
     """
-    texts = [line for line in read_texts(files) if line.strip()] if files else _documentation()
+    texts = [line for line in read_texts(Input(name, "lines") for name in files) if line.strip()] if files else _documentation()
     if not texts:
         raise ValueError("the files have no text")
     size = sum(len(text.encode()) for text in texts)

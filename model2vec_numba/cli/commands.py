@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,12 +15,13 @@ import click
 from model2vec_numba.dtypes import INT8_SCALES, STORAGE_DTYPES, Int8Scales
 from model2vec_numba.extras import require
 from model2vec_numba.files.output import is_standard_output, is_stream, open_output
-from model2vec_numba.progress import ProgressBar, terminal_progress_bar
+from model2vec_numba.progress import NO_BAR, ProgressBar, terminal_progress_bar
+from model2vec_numba.starting.mode import VARIABLE, Mode
 from model2vec_numba.tables.columns import Columns
 from model2vec_numba.tables.encoding import EncodingJob
-from model2vec_numba.tables.inputs import Input, InputTables
+from model2vec_numba.tables.inputs import InputTables
 from model2vec_numba.tables.lines import check_utf8, read_texts
-from model2vec_numba.tables.readers import FORMATS, STANDARD_INPUT, TEXT_COLUMN, format_of
+from model2vec_numba.tables.sources import FORMATS, STANDARD_INPUT, TEXT_COLUMN, Input, format_of
 from model2vec_numba.tables.vector_files import Block, find_format
 from model2vec_numba.tables.writers import find_writer
 
@@ -138,9 +140,11 @@ _TABLE_OPTIONS = (
     *_LENGTH_OPTIONS,
 )
 @click.option("--batch-size", type=click.IntRange(min=1), default=1024, show_default=True, help="The number of texts to encode at a time.")
+@click.option("--text", "as_texts", is_flag=True, help="Each argument is a text, even if it looks like a path or a file has its name.")
 @_options(*_TABLE_OPTIONS, *_HUB_OPTIONS)
 def encode(
     inputs: Sequence[str],
+    as_texts: bool,
     output: str,
     batch_size: int,
     quiet: bool,
@@ -155,8 +159,9 @@ def encode(
     """Write one vector for each text, in the order of the texts.
 
     An argument that is the path of an existing file means the lines of this file, in UTF-8. The argument - means the lines of standard input. Any
-    other argument is a text. A blank line is a text too, with a zero vector. Without arguments, the texts are read from standard input, unless it is
-    a terminal.
+    other argument is a text. A word that looks like a path, because it has a slash or a suffix, is an error if there is no such file. With --text,
+    every argument is a text. A blank line is a text too, with a zero vector. Without arguments, the texts are read from standard input, unless it
+    is a terminal. A .json file that is an array of strings holds texts too.
 
     \b
     The suffix of OUT decides what is written:
@@ -167,19 +172,27 @@ def encode(
 
     Numbers in JSON read back to exactly the same float32. The file appears under its name when it is complete.
 
-    TABLES. A file with the suffix .parquet, .csv, .jsonl, .ndjson, .arrow, .feather or .ipc is a table with a column of texts. So is every input if
-    --format is given. A pattern such as "data/*.parquet" means all files that match, in the order of their names. Then OUT is a .parquet, .csv,
-    .jsonl, .arrow, .feather or .ipc file. It has the columns of the input and a column of vectors. A null text gets a null vector. Standard output
-    gets JSON lines. Tables are read, encoded and written at the same time, with only a few batches in memory. CSV values are copied as text. If a
-    run is interrupted, the finished rows are kept for --resume. Tables need pyarrow: pip install 'model2vec-numba[arrow]'.
+    TABLES. A file with the suffix .parquet, .csv, .tsv, .jsonl, .ndjson, .json, .arrow, .feather or .ipc is a table with a column of texts. So is
+    every input if --format is given. Text may be compressed: .csv.gz, .jsonl.zst, .txt.gz. A pattern such as "data/*.parquet" means all files that
+    match, in the order of their names. Then OUT is a .parquet, .csv, .jsonl, .arrow, .feather or .ipc file. It has the columns of the input and a
+    column of vectors. A null text gets a null vector. Standard output gets JSON lines. Tables are read, encoded and written at the same time, with
+    only a few batches in memory. CSV values are copied as text. If a run is interrupted, the finished rows are kept for --resume. Tables need
+    pyarrow: pip install 'model2vec-numba[arrow]'.
 
     Exit codes: 0 for success, 1 for a failure, 2 for wrong arguments, 130 after Ctrl-C, 143 after SIGTERM, 141 if the reader of a
     pipe has ended.
     """
     if not inputs and (sys.stdin is None or sys.stdin.isatty()):
         raise click.UsageError("nothing to encode: give texts or files, or pipe texts to standard input")
-    given = [found for argument in inputs or (STANDARD_INPUT,) for found in _find_inputs(argument, kind)]
-    needs_tables = column is not None or keep is not None or resume or any(found.kind in {*FORMATS} - {"lines"} for found in given)
+    if as_texts:
+        if kind is not None or not inputs:
+            raise click.UsageError("--text needs texts as arguments, and takes no --format")
+        given = [Input(argument, None) for argument in inputs]
+    else:
+        given = [found for argument in inputs or (STANDARD_INPUT,) for found in _find_inputs(argument, kind)]
+    if column is not None and kind is None:
+        _check_tables(given)
+    needs_tables = column is not None or keep is not None or resume or any(found.holds_columns for found in given)
     if needs_tables or not _is_vector_file(output):
         _encode_tables(
             given,
@@ -195,7 +208,7 @@ def encode(
     write = find_format(output)
     # The output is opened first, so that an output that cannot be written is reported before the work.
     with open_output(output) as file:
-        texts = read_texts(inputs or (STANDARD_INPUT,))
+        texts = read_texts(given)
         model = _load(quiet=quiet, **model_options)
         with terminal_progress_bar(len(texts), show=not quiet and not _is_shown(output)) as bar:
             write(file, (len(texts), model.dim), _encode_blocks(model, texts, batch_size, bar))
@@ -244,6 +257,16 @@ def _is_vector_file(target: str) -> bool:
     return True
 
 
+def _check_tables(inputs: Sequence[Input]) -> None:
+    """Raise an error if an input is not a table, because `--column` was given."""
+    for given in inputs:
+        if given.kind is None:
+            raise click.UsageError(f"{given.name}: --column needs a table, and this is a text")
+        if not given.holds_columns:
+            known = ", ".join(name for name in FORMATS if name != "lines")
+            raise click.UsageError(f"{given.name}: --column needs a table, and this file is read as texts: give --format, one of {known}")
+
+
 def _find_inputs(argument: str, kind: str | None) -> list[Input]:
     """Return the inputs that an argument of `encode` means."""
     if argument == STANDARD_INPUT:
@@ -251,14 +274,26 @@ def _find_inputs(argument: str, kind: str | None) -> list[Input]:
     by_suffix = format_of(argument)
     if os.path.exists(argument):  # noqa: PTH110 - Path.exists raises if a text is too long for a path (CPython < 3.12)
         return [Input(argument, kind or by_suffix or "lines")]
-    if by_suffix is not None and glob.has_magic(argument):
-        found = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207 - keeps relative names relative
+    if glob.has_magic(argument) and (by_suffix is not None or kind is not None or _looks_like_path(argument)):
+        found = sorted(name for name in glob.glob(argument, recursive=True) if not os.path.isdir(name))  # noqa: PTH207, PTH112 - keeps relative names
         if found:
-            return [Input(name, kind or by_suffix) for name in found]
-    # A single word with the suffix of a table is taken for the name of a missing file, not for a text.
-    if kind is not None or (by_suffix is not None and len(argument.split()) == 1):
-        raise click.UsageError(f"{argument}: no such file")
+            return [Input(name, kind or format_of(name) or "lines") for name in found]
+    if kind is not None or _looks_like_path(argument):
+        raise click.UsageError(f"{argument}: no such file. To encode the argument itself, add --text")
     return [Input(argument, None)]
+
+
+# A suffix has a letter, so that a number is a text.
+_SUFFIX = re.compile(r".\.(?=[^.]*[A-Za-z])[A-Za-z0-9]{1,10}$")
+
+
+def _looks_like_path(argument: str) -> bool:
+    """Return whether an argument was probably meant to be a file: a word with a separator or a suffix, or anything in a folder that exists."""
+    separators = [separator for separator in (os.sep, os.altsep) if separator]
+    if len(argument.split()) == 1:
+        return argument.startswith("~") or any(separator in argument for separator in separators) or bool(_SUFFIX.search(argument))
+    folder, name = os.path.split(argument)
+    return bool(folder) and "\n" not in argument and bool(_SUFFIX.search(name)) and os.path.isdir(folder)  # noqa: PTH112 - as above
 
 
 @cli.command()
@@ -286,7 +321,7 @@ def info(model: str | None, as_json: bool, **model_options: Any) -> None:
 
     Bytes on disk is the size of the model's three files. Bytes in memory is the size of its vectors, weights and mapping.
     """
-    loaded = _load(model, **model_options)
+    loaded = _load(model, compiling="wait", **model_options)
     from model2vec_numba.cli.info import describe, model_folder
 
     del model_options["quiet"]
@@ -351,7 +386,7 @@ def bench(files: Sequence[str], seconds: float, model: str | None, **options: An
     Each FILE is text in UTF-8, with one text on each line. Without files, paragraphs of Python's documentation are encoded. This is a quick check.
     The repository has the full benchmarks.
     """
-    loaded = _load(model, **options)
+    loaded = _load(model, compiling="wait", **options)
     from model2vec_numba.cli.bench import bench as lines
     from model2vec_numba.cli.info import model_folder
 
@@ -362,26 +397,41 @@ def bench(files: Sequence[str], seconds: float, model: str | None, **options: An
 
 
 @cli.command()
-def warmup() -> None:
+@_options(
+    click.option(
+        "-m", "--model", metavar="MODEL", help="Compile only what this model needs: a folder, or the name of a Hub repository. Default: everything."
+    ),
+    *_HUB_OPTIONS,
+)
+def warmup(model: str | None, quiet: bool, **options: Any) -> None:
     """Compile all code now, so that later processes start faster.
 
     Use it in the image of a container, or before many processes start. The compiled code is stored where numba stores it: in NUMBA_CACHE_DIR, else
     next to the files of this package, else in the user's cache folder. It is valid for this kind of processor, this version of numba and this
-    version of the package.
+    version of the package. All code takes one to five minutes, and the code for one model 10 to 60 seconds.
     """
     # Also compile the kernels that use several threads, even if this machine has one processor: the code may be used on another machine.
     os.environ.setdefault("NUMBA_NUM_THREADS", str(max(2, os.cpu_count() or 1)))
+    from model2vec_numba.jit.announcement import announcement
     from model2vec_numba.warmup import warmup as warm
 
-    warmed = warm()
+    # Loading the model must not compile anything before the progress is shown.
+    loaded = None if model is None else _load(model, quiet=quiet, compiling="never", **options)
+    with terminal_progress_bar(None, show=not quiet, unit="steps") as bar:
+        announcement.silent = bar is not NO_BAR
+        warmed = warm(loaded, lambda steps: bar.advance(1, steps))
     lines = [f"{folder}: {warmed.written.get(folder, 0)} files written, {warmed.found.get(folder, 0)} found" for folder in warmed.folders]
     lines.append(f"in all: {sum(warmed.written.values())} files written ({warmed.size / 2**20:.1f} MiB), {sum(warmed.found.values())} found")
     with open_output("-") as file:
         file.write("".join(f"{line}\n" for line in lines).encode())
 
 
-def _load(model: str | None, *, quiet: bool, max_length: int | str | None = None, **arguments: Any) -> StaticModel:
-    """Load a model with the options that the commands share. They have the names of the arguments of `StaticModel.from_pretrained`."""
+def _load(model: str | None, *, quiet: bool, max_length: int | str | None = None, compiling: Mode = "background", **arguments: Any) -> StaticModel:
+    """Load a model with the options that the commands share. They have the names of the arguments of `StaticModel.from_pretrained`.
+
+    `compiling` says when kernels are compiled, unless the environment says it.
+    """
+    os.environ.setdefault(VARIABLE, compiling)
     if quiet:
         os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     from model2vec_numba import StaticModel

@@ -38,13 +38,15 @@ class Columns:
             names: the columns of an input.
 
         Raises:
-            ValueError: a column is not in the input, or a kept column has the name of the column of vectors.
+            ValueError: a column is not in the input or is there twice, or a kept column has the name of the column of vectors.
         """
         keep = names if self.keep is None else self.keep
         wanted = [*keep, *([] if self.text in keep else [self.text])]
         for name in wanted:
             if name not in names:
                 raise ValueError(f"no column {name!r}: there are {', '.join(map(repr, names)) or 'none'}")
+            if names.count(name) > 1:
+                raise ValueError(f"{names.count(name)} columns have the name {name!r}: choose columns with other names (keep)")
         if self.vectors in keep:
             raise ValueError(
                 f"there is a column {self.vectors!r} already: choose another name for the column of vectors (vectors), "

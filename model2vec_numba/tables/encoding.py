@@ -17,7 +17,8 @@ from model2vec_numba.progress import NO_BAR, ProgressBar
 from model2vec_numba.tables.columns import append_vectors, output_schema, regroup
 from model2vec_numba.tables.inputs import InputTables
 from model2vec_numba.tables.prefetch import Prefetcher
-from model2vec_numba.tables.readers import STANDARD_INPUT
+from model2vec_numba.tables.readers import file_state
+from model2vec_numba.tables.sources import STANDARD_INPUT
 from model2vec_numba.tables.writers import Writer, find_writer, open_text_writer
 
 if TYPE_CHECKING:
@@ -142,25 +143,27 @@ class EncodingJob:
 
     def _describe(self) -> dict[str, Any]:
         """Return everything that the output depends on, as a dict that JSON can store. A job is resumed only if this dict is equal."""
-        files = []
-        for given in self._tables.inputs:
-            if given.is_file:
-                status = Path(given.name).stat()
-                files.append([os.path.realpath(given.name), given.kind, status.st_size, status.st_mtime_ns])
-            else:
-                files.append([given.name, given.kind, 0, 0])
         model, columns = self._model, self._tables.columns
-        digest = hashlib.blake2b(model.tokenizer.to_str().encode(), digest_size=16)
-        for array in (model.embedding, model.weights, model.token_mapping):
-            digest.update(b"" if array is None else array.data.cast("B"))
         return {
-            "inputs": files,
+            "inputs": [[os.path.realpath(given.name) if given.is_file else given.name, given.kind] for given in self._tables.inputs],
+            **{f"contents of {given.name}": file_state(given.name) for given in self._tables.inputs if given.is_file},
             "format": Path(self._target).suffix.lower(),
             "column": columns.text,
             "keep": columns.keep,
             "vectors": columns.vectors,
-            "model": digest.hexdigest(),
+            "model": _digest(model),
             "normalize": model.normalize,
             "max_length": model.max_length,
             "dtype": self._dtype,
         }
+
+
+def _digest(model: StaticModel) -> str:
+    """Return a digest of everything that a model consists of."""
+    digest = hashlib.blake2b(model.tokenizer.to_str().encode(), digest_size=16)
+    for array in (model.embedding, model.weights, model.token_mapping):
+        # The same bytes can be numbers of several types.
+        digest.update(b"none" if array is None else f"{array.dtype.name} {array.shape}".encode())
+        digest.update(b"" if array is None else array.data.cast("B"))
+    digest.update(model.embedding_dtype.encode())
+    return digest.hexdigest()

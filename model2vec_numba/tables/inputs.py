@@ -4,35 +4,19 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model2vec_numba.tables.columns import Columns, cast_batch
-from model2vec_numba.tables.readers import STANDARD_INPUT, TEXT_COLUMN, TableReader, open_table, table_of_texts
+from model2vec_numba.tables.json_lines import json_schema
+from model2vec_numba.tables.readers import open_table, table_of_texts
+from model2vec_numba.tables.sources import TEXT_COLUMN, Input, name_errors, shown_name
+from model2vec_numba.tables.table_reader import TableReader
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Input", "InputTables"]
-
-
-@dataclass(frozen=True)
-class Input:
-    """A file, standard input or a text.
-
-    Attributes:
-        name: the path of a file, ``-`` for standard input, or a text.
-        kind: the format, one of `readers.FORMATS`. ``None`` for a text.
-    """
-
-    name: str
-    kind: str | None
-
-    @property
-    def is_file(self) -> bool:
-        """Whether the input is a file with a path."""
-        return self.kind is not None and self.name != STANDARD_INPUT
+__all__ = ["InputTables"]
 
 
 class InputTables:
@@ -61,7 +45,8 @@ class InputTables:
         self._read_rows = 0
         self._read_files = 0
         self._batches: Generator[pa.RecordBatch, None, None] | None = None
-        self._reader = _open(inputs[0], columns)
+        self._json_schema = self._find_json_schema()
+        self._reader = self._open(inputs[0])
         self.schema = self._reader.schema
         self.rows = self._reader.rows if len(inputs) == 1 else None
         """The number of all rows. ``None``: it is not known before all inputs were read."""
@@ -99,7 +84,8 @@ class InputTables:
         for number, given in enumerate(self.inputs):
             if number:
                 self._reader.close()
-                self._reader = _open(given, self.columns)
+                self._reader = self._open(given)
+                self._check_columns(given)
             reader = self._reader
             if reader.rows is not None and skip >= reader.rows:
                 skip -= reader.rows
@@ -110,20 +96,46 @@ class InputTables:
                     self._read_rows += batch.num_rows
                     rest = batch.slice(min(skip, batch.num_rows))
                     skip -= batch.num_rows - rest.num_rows
+                    _check_texts(rest[self.columns.text], given.name, self._read_rows - rest.num_rows)
                     yield cast_batch(rest, self.schema, given.name)
             self._read_files += 1
 
+    def _find_json_schema(self) -> pa.Schema | None:
+        """Return the columns of all inputs, if they are several JSON files. A column may be missing in some of them."""
+        if len(self.inputs) < 2 or not all(given.is_file and given.kind in {"json", "jsonl"} for given in self.inputs):
+            return None
+        return json_schema([given.name for given in self.inputs], array=any(given.kind == "json" for given in self.inputs))
 
-def _open(given: Input, columns: Columns) -> TableReader:
-    """Open an input. Check that its column of texts holds strings."""
-    from model2vec_numba.text.columns import holds_strings
+    def _open(self, given: Input) -> TableReader:
+        """Open an input. Check that its column of texts holds strings."""
+        from model2vec_numba.text.columns import holds_strings
 
-    if given.kind is None:
-        columns.choose([TEXT_COLUMN])
-        return table_of_texts([given.name])
-    reader = open_table(given.name, given.kind, columns)
-    kind = reader.schema.field(columns.text).type
-    if not holds_strings(kind):
-        reader.close()
-        raise ValueError(f"{given.name}: column {columns.text!r} is of type {kind}, expected strings")
-    return reader
+        text = self.columns.text
+        if given.kind is None:
+            self.columns.choose([TEXT_COLUMN])
+            return table_of_texts([given.name])
+        reader = open_table(given.name, given.kind, self.columns, self._json_schema)
+        kind = reader.schema.field(text).type
+        if not holds_strings(kind):
+            reader.close()
+            raise ValueError(f"{shown_name(given.name)}: column {text!r} is of type {kind}, expected strings")
+        return reader
+
+    def _check_columns(self, given: Input) -> None:
+        """Raise a ValueError if an input has a column that would be lost."""
+        name = shown_name(given.name)
+        for column in self._reader.schema.names:
+            if column not in self.schema.names:
+                first = shown_name(self.inputs[0].name) if self.inputs[0].kind else "the first text"
+                raise ValueError(
+                    f"{name}: column {column!r} is not in {first}, which decides the columns: choose columns that all inputs have (keep)"
+                )
+
+
+def _check_texts(texts: pa.Array, name: str, first_row: int) -> None:
+    """Raise a ValueError that names the file if texts are not valid UTF-8."""
+    with name_errors(name):
+        try:
+            texts.validate(full=True)
+        except ValueError as error:
+            raise ValueError(f"rows {first_row + 1} to {first_row + len(texts)}, column of texts: {error}") from None

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
+from model2vec_numba.tables.plain_types import cannot_hold, decoded, decoded_type
 from model2vec_numba.tables.thrift import BINARY, I32, I64, LIST, STRUCT, Field, Items, ThriftStruct, read_struct, varint, write_struct
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ class ParquetWriter:
         self.path = path
         os.truncate(path, size)
         # The columns that pyarrow writes: all except the vectors, which are the last column.
-        self._other_columns = schema.remove(len(schema) - 1)
+        self._other_columns = _parquet_schema(schema.remove(len(schema) - 1))
+        schema = self._other_columns.append(schema.field(len(schema) - 1))
         with path.open("rb") if size else pa.BufferReader(_write_with_pyarrow(schema, [])) as file:
             self._metadata = _read_metadata(file)
         elements = self._metadata[_SCHEMA].value.values[-3:]
@@ -144,7 +146,8 @@ class ParquetWriter:
 
         if not batch.num_columns:
             return []
-        content = _write_with_pyarrow(self._other_columns, [batch])
+        arrays = [decoded(column) for column in batch.columns]
+        content = _write_with_pyarrow(self._other_columns, [pa.RecordBatch.from_arrays(arrays, schema=self._other_columns)])
         (group,) = _read_metadata(pa.BufferReader(content))[_GROUPS].value.values
         # After the four bytes at the beginning come the columns, one after the other. The offsets are moved to where the columns go in this file.
         shift = self._file.tell() - len(_MAGIC)
@@ -203,6 +206,23 @@ class ParquetWriter:
             _DATA_PAGE: Field(I64, begin),
         }
         return _Chunk({_CHUNK_OFFSET: Field(I64, 0), _METADATA: Field(STRUCT, metadata)}, size)
+
+
+def _parquet_schema(schema: pa.Schema) -> pa.Schema:
+    """Return the types of columns in a Parquet file.
+
+    Raises:
+        ValueError: Parquet cannot hold a column. The message names it.
+    """
+    import pyarrow as pa
+
+    schema = pa.schema([field.with_type(decoded_type(field.type)) for field in schema], schema.metadata)
+    for field in schema:
+        try:
+            _write_with_pyarrow(pa.schema([field]), [])
+        except (pa.ArrowException, NotImplementedError):  # noqa: PERF203 - names the column
+            raise cannot_hold("Parquet", field.name, f"of type {field.type}") from None
+    return schema
 
 
 def _levels(vectors: pa.FixedSizeListArray, dim: int, max_level: int) -> bytes:

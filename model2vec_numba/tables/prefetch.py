@@ -5,9 +5,10 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import TypeVar
 
-__all__ = ["Prefetcher"]
+__all__ = ["STAGE_THREAD", "Prefetcher"]
 
 Item = TypeVar("Item")
 # A list with one item and no error; or an empty list, after the last item, with the error that ended the iteration or ``None``.
@@ -15,11 +16,18 @@ Message = tuple[list[Item], "BaseException | None"]
 
 # The maximum number of items that a thread makes before they are needed.
 _MAX_AHEAD = 2
+STAGE_THREAD = "model2vec-numba stage"
+"""The name of the threads."""
+# How many seconds to wait for a thread after Ctrl-C. A thread that compiles may need ten.
+_MAX_WAIT_SECONDS = 1.0
 _POLL_SECONDS = 0.1
 
 
 class Prefetcher:
-    """A context manager that starts threads which make items ahead of time. All threads end when the ``with`` block ends."""
+    """A context manager that starts threads which make items ahead of time.
+
+    All threads end when the ``with`` block ends, except after Ctrl-C: then a thread that makes an item may still run.
+    """
 
     def __init__(self) -> None:
         self._stop = threading.Event()
@@ -29,11 +37,14 @@ class Prefetcher:
     def __enter__(self) -> Prefetcher:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         self._stop.set()
-        # A thread that still runs C++ code when Python ends would abort the process.
+        # A thread that still runs C++ code when Python ends would abort the process. The caller that gets a signal must not end Python so.
+        longest = _MAX_WAIT_SECONDS if error is not None and not isinstance(error, Exception) else None
         for thread, seconds in self._threads.items():
-            thread.join(seconds)
+            # Ctrl-C may have come before the thread was started.
+            with suppress(RuntimeError):
+                thread.join(seconds if longest is None else longest)
 
     def ahead(self, items: Iterable[Item], max_wait: float | None = None) -> Iterator[Item]:
         """Yield the items of an iterable. A new thread makes each of them a little before it is needed.
@@ -47,7 +58,7 @@ class Prefetcher:
             BaseException: making an item failed. The error is raised after all earlier items were given.
         """
         messages: queue.Queue[Message[Item]] = queue.Queue(_MAX_AHEAD)
-        thread = threading.Thread(target=self._make, args=(items, messages), daemon=True)
+        thread = threading.Thread(target=self._make, args=(items, messages), name=STAGE_THREAD, daemon=True)
         self._threads[thread] = max_wait
         thread.start()
         while not self._stop.is_set():

@@ -1,93 +1,68 @@
-"""Read tables in batches: Parquet, CSV, JSON lines and Arrow, and the lines of a text file as a table with one column."""
+"""Open tables: Parquet and Arrow, and the lines of a text file as a table with one column. CSV and JSON have modules of their own."""
 
 from __future__ import annotations
 
-import csv
 import io
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, BinaryIO
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from model2vec_numba.tables.columns import Columns
+from model2vec_numba.tables.csv_text import open_csv
+from model2vec_numba.tables.json_lines import open_json
 from model2vec_numba.tables.lines import check_utf8
+from model2vec_numba.tables.sources import STANDARD_INPUT, TEXT_COLUMN, Source, name_errors, shown_name
+from model2vec_numba.tables.table_reader import TableReader
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["FORMATS", "STANDARD_INPUT", "TEXT_COLUMN", "TableReader", "format_of", "open_table", "table_of_texts"]
+__all__ = ["file_state", "open_table", "table_of_texts"]
 
-FORMATS = ("parquet", "csv", "jsonl", "arrow", "lines")
-_SUFFIXES = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".arrow": "arrow", ".feather": "arrow", ".ipc": "arrow"}
-
-STANDARD_INPUT = "-"
-TEXT_COLUMN = "text"
-"""The name of the only column of the format ``lines``."""
-
-# The maximum number of rows of a batch, and about the maximum number of bytes. pyarrow calls such a part of a file a block.
+# The maximum number of rows of a batch, and about the maximum number of bytes.
 _BLOCK_ROWS = 32768
 _BLOCK_BYTES = 8 << 20
+# The maximum average size of the batches in an Arrow file that is read. A file with larger batches is mapped into memory.
+_MAX_READ_BYTES = 1 << 30
 
 
-@dataclass
-class TableReader:
-    """An open input.
-
-    Attributes:
-        schema: the columns that are read.
-        rows: the number of rows. ``None``: the format does not say it.
-        batches: a function that yields the rows in batches. Its argument is the number of rows to skip, which is ignored if `rows` is ``None``.
-        position: a function that returns the number of bytes read so far.
-        close: a function that closes the file.
-    """
-
-    schema: pa.Schema
-    rows: int | None
-    batches: Callable[[int], Iterator[pa.RecordBatch]]
-    position: Callable[[], int]
-    close: Callable[[], None] = lambda: None
-
-
-def format_of(name: str) -> str | None:
-    """Return the table format of a file by its suffix, one of `FORMATS`. ``None`` if the suffix is not one of a table."""
-    return _SUFFIXES.get(PurePath(name).suffix.lower())
-
-
-def open_table(name: str, kind: str, columns: Columns) -> TableReader:
+def open_table(name: str, kind: str, columns: Columns, schema: pa.Schema | None = None) -> TableReader:
     """Open a file, or standard input for ``-``.
 
     Args:
         name: the path.
-        kind: the format, one of `FORMATS`.
+        kind: the format, one of `sources.FORMATS`.
         columns: the names of the columns to read.
+        schema: for JSON, all columns of all inputs, if they are known.
 
     Raises:
-        OSError: the file cannot be read.
-        ValueError: the content is not in this format, or a column is missing. The message names the file.
+        OSError: the file cannot be read. The message names it, as the next one.
+        ValueError: the content is not in this format, or a column is missing, or the file changes while it is read.
     """
-    if name == STANDARD_INPUT and sys.stdin is None:
-        raise OSError("standard input: closed")
-    shown = "standard input" if name == STANDARD_INPUT else name
-    import pyarrow as pa
-
-    with ExitStack() as open_files:
-        try:
-            reader = _OPENERS[kind](name, columns, open_files)
-        except (pa.ArrowException, ValueError) as error:
-            raise _with_name(error, shown) from None
+    with name_errors(shown_name(name)), ExitStack() as open_files:
+        state = None if name == STANDARD_INPUT else file_state(name)
+        opener = _OPENERS[kind] if schema is None else partial(_OPENERS[kind], schema=schema)
+        reader = opener(name, columns, open_files)
         reader.close = open_files.pop_all().close
     read = reader.batches
 
     def batches(skip: int) -> Iterator[pa.RecordBatch]:
-        try:
+        with name_errors(shown_name(name)):
             yield from read(skip)
-        except (pa.ArrowException, ValueError) as error:
-            raise _with_name(error, shown) from None
+            if state is not None and file_state(name) != state:
+                raise ValueError("the file was changed while it was read")
 
     reader.batches = batches
     return reader
+
+
+def file_state(name: str) -> list[int]:
+    """Return numbers that change when the contents of a file change."""
+    status = Path(name).stat()
+    # The time of the last change of state cannot be set, as the time of the last change of contents can.
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 
 def table_of_texts(texts: Sequence[str]) -> TableReader:
@@ -96,18 +71,6 @@ def table_of_texts(texts: Sequence[str]) -> TableReader:
 
     batch = pa.record_batch({TEXT_COLUMN: pa.array(texts, pa.string())})
     return TableReader(batch.schema, rows=len(batch), batches=lambda skip: iter([batch.slice(skip)]), position=lambda: 0)
-
-
-def _with_name(error: Exception, name: str) -> Exception:
-    """Return an error whose message names the file."""
-    if isinstance(error, OSError):
-        return error
-    return ValueError(f"{name}: {error}")
-
-
-def _open_binary(name: str) -> BinaryIO:
-    """Open a file, or standard input, to read bytes."""
-    return io.BufferedReader(io.FileIO(sys.stdin.fileno() if name == STANDARD_INPUT else name, closefd=name != STANDARD_INPUT), 1 << 20)
 
 
 def _skip_rows(batches: Iterator[pa.RecordBatch], skip: int) -> Iterator[pa.RecordBatch]:
@@ -154,25 +117,31 @@ def _open_arrow(name: str, columns: Columns, open_files: ExitStack) -> TableRead
     import pyarrow as pa
 
     if name == STANDARD_INPUT:
-        return _open_arrow_stream(pa.PythonFile(open_files.enter_context(_open_binary(name)), "r"), columns)
-    # The file is mapped into memory, because one of its batches may be larger than the memory.
-    source = open_files.enter_context(pa.memory_map(name))
+        return _open_arrow_stream(pa.PythonFile(open_files.enter_context(Source(name)).file, "r"), columns)
+    # If a mapped file is cut off by another program, the process ends. So the file is read, except if a batch may not fit in memory.
+    source = open_files.enter_context(pa.OSFile(name))
     try:
         reader = pa.ipc.open_file(source)
     except pa.ArrowInvalid:
         source.seek(0)
         return _open_arrow_stream(source, columns)
     wanted = columns.choose(reader.schema.names)
+    count = reader.num_record_batches
+    if source.size() > _MAX_READ_BYTES * count:
+        source = open_files.enter_context(pa.memory_map(name))
+    options = pa.ipc.IpcReadOptions(included_fields=[reader.schema.get_field_index(column) for column in wanted])
+    reader = pa.ipc.open_file(source, options=options)
     position = 0
 
     def all_batches() -> Iterator[pa.RecordBatch]:
         nonlocal position
-        for i in range(reader.num_record_batches):
+        for i in range(count):
             yield reader.get_batch(i).select(wanted)
-            position = source.size() * (i + 1) // reader.num_record_batches
+            position = source.size() * (i + 1) // count
 
-    rows = sum(reader.get_batch(i).num_rows for i in range(reader.num_record_batches))
-    return TableReader(_select(reader.schema, wanted), rows, batches=lambda skip: _skip_rows(all_batches(), skip), position=lambda: position)
+    # pyarrow 25 cannot count rows without reading them.
+    rows = reader.count_rows() if hasattr(reader, "count_rows") else None
+    return TableReader(_select(reader.schema, wanted), rows, lambda skip: _skip_rows(all_batches(), skip), lambda: position)
 
 
 def _open_arrow_stream(source: Any, columns: Columns) -> TableReader:
@@ -185,99 +154,14 @@ def _open_arrow_stream(source: Any, columns: Columns) -> TableReader:
     return TableReader(_select(reader.schema, wanted), rows=None, batches=lambda _skip: selected, position=source.tell)
 
 
-def _open_csv(name: str, columns: Columns, open_files: ExitStack) -> TableReader:
-    """Open a CSV file whose first row is the header. All values are read as strings. The number of rows is not known."""
-    import pyarrow as pa
-    from pyarrow import csv as pa_csv
-
-    file = open_files.enter_context(_open_binary(name))
-    # pyarrow takes the types by column name, so the names must be known first.
-    header = next(csv.reader(line.decode("utf-8-sig") for line in file), [])
-    if len(set(header)) < len(header):
-        raise ValueError("two columns in the header have the same name")
-    wanted = columns.choose(header)
-    # A type guessed from the first rows might not fit the later ones.
-    schema = pa.schema([(column, pa.string()) for column in wanted])
-
-    def all_batches() -> Iterator[pa.RecordBatch]:
-        if file.peek(1):  # type: ignore[attr-defined]  # pyarrow refuses to read an empty file
-            yield from pa_csv.open_csv(
-                pa.PythonFile(file, "r"),
-                read_options=pa_csv.ReadOptions(column_names=header, block_size=_BLOCK_BYTES),
-                parse_options=pa_csv.ParseOptions(newlines_in_values=True),
-                convert_options=pa_csv.ConvertOptions(
-                    column_types={column: pa.string() for column in header}, include_columns=wanted, strings_can_be_null=False
-                ),
-            )
-
-    return TableReader(schema, rows=None, batches=lambda _skip: all_batches(), position=_byte_counter(file))
-
-
-def _open_jsonl(name: str, columns: Columns, open_files: ExitStack) -> TableReader:
-    """Open a file with a JSON object in each line. The number of rows is not known."""
-    import pyarrow as pa
-    from pyarrow import json as pa_json
-
-    file = open_files.enter_context(_open_binary(name))
-    # The columns and their types are those of the first lines. `readline` completes the last of these.
-    head = file.read(_BLOCK_BYTES // 8)
-    head += file.readline()
-    found = pa_json.read_json(io.BytesIO(head)).schema if head.strip() else pa.schema([])
-    wanted = columns.choose(found.names)
-    schema = pa.schema([pa.field(column, _without_guesses(found.field(column).type)) for column in wanted])
-    rejoined = io.BufferedReader(_Rejoined(head, file), 1 << 20)
-
-    def all_batches() -> Iterator[pa.RecordBatch]:
-        batches = pa_json.open_json(
-            pa.PythonFile(rejoined, "r"),
-            read_options=pa_json.ReadOptions(block_size=_BLOCK_BYTES),
-            parse_options=pa_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
-        )
-        yield from (batch.select(wanted) for batch in batches)
-
-    return TableReader(schema, rows=None, batches=lambda _skip: all_batches(), position=_byte_counter(file))
-
-
-def _without_guesses(kind: Any) -> Any:
-    """Return a type that pyarrow found in JSON, but strings in place of times, which pyarrow only guessed, and in place of nulls."""
-    import pyarrow as pa
-
-    if pa.types.is_temporal(kind) or pa.types.is_null(kind):
-        return pa.string()
-    if pa.types.is_list(kind):
-        return pa.list_(_without_guesses(kind.value_type))
-    if pa.types.is_struct(kind):
-        return pa.struct([(field.name, _without_guesses(field.type)) for field in kind])
-    return kind
-
-
-class _Rejoined(io.RawIOBase):
-    """A file from its beginning, made from the first bytes, which were read already, and the rest of the file."""
-
-    def __init__(self, head: bytes, rest: BinaryIO) -> None:
-        self._head = memoryview(head)
-        self._rest = rest
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        if not self._head:
-            return self._rest.readinto(buffer)  # type: ignore[attr-defined, no-any-return]
-        count = min(len(self._head), len(buffer))
-        buffer[:count] = self._head[:count]
-        self._head = self._head[count:]
-        return count
-
-
 def _open_lines(name: str, columns: Columns, open_files: ExitStack) -> TableReader:
     """Open a text file as a table with the column `TEXT_COLUMN` and a row for each line. The number of rows is not known."""
     import pyarrow as pa
 
     columns.choose([TEXT_COLUMN])
-    file = open_files.enter_context(_open_binary(name))
+    source = open_files.enter_context(Source(name))
     # Bytes that are not UTF-8 become lone surrogates, which `check_utf8` finds. The decoder's own error would not name the line.
-    lines = open_files.enter_context(io.TextIOWrapper(file, "utf-8", "surrogateescape"))
+    lines = open_files.enter_context(io.TextIOWrapper(source.file, "utf-8", "surrogateescape"))
     schema = pa.schema([(TEXT_COLUMN, pa.string())])
 
     def all_batches() -> Iterator[pa.RecordBatch]:
@@ -291,16 +175,7 @@ def _open_lines(name: str, columns: Columns, open_files: ExitStack) -> TableRead
                 held, size = [], 0
         yield pa.record_batch({TEXT_COLUMN: pa.array(held, pa.string())}, schema=schema)
 
-    return TableReader(schema, rows=None, batches=lambda _skip: all_batches(), position=_byte_counter(file))
-
-
-def _byte_counter(file: BinaryIO) -> Callable[[], int]:
-    """Return a function that returns the number of bytes read from a file. It returns 0 for a pipe and for a closed file."""
-
-    def position() -> int:
-        return 0 if file.closed or not file.seekable() else file.tell()
-
-    return position
+    return TableReader(schema, rows=None, batches=lambda _skip: all_batches(), position=source.position)
 
 
 def _select(schema: pa.Schema, wanted: list[str]) -> pa.Schema:
@@ -310,10 +185,12 @@ def _select(schema: pa.Schema, wanted: list[str]) -> pa.Schema:
     return pa.schema([schema.field(name) for name in wanted])
 
 
-_OPENERS: dict[str, Callable[[str, Columns, ExitStack], TableReader]] = {
+_OPENERS: dict[str, Callable[..., TableReader]] = {
     "parquet": _open_parquet,
     "arrow": _open_arrow,
-    "csv": _open_csv,
-    "jsonl": _open_jsonl,
+    "csv": open_csv,
+    "tsv": partial(open_csv, delimiter="\t"),
+    "jsonl": open_json,
+    "json": partial(open_json, array=True),
     "lines": _open_lines,
 }

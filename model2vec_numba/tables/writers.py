@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from model2vec_numba.files.atomic import Output
+from model2vec_numba.files.partial import successor
 from model2vec_numba.tables.parquet import ParquetWriter
+from model2vec_numba.tables.plain_types import as_text, cannot_hold
 from model2vec_numba.tables.vector_files import json_rows
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ class _ArrowFile:
         import pyarrow as pa
 
         # The old file stays as it is until the new one has a checkpoint.
-        self.path = path if not size else path.with_suffix("" if path.suffix == ".new" else f"{path.suffix}.new")
+        self.path = successor(path) if size else path
         self._file = pa.OSFile(os.fspath(self.path), "wb")
         self._writer = pa.ipc.new_file(self._file, schema)
         if size:
@@ -151,22 +153,50 @@ class _Lines(Protocol):
 class _JsonLines:
     """Writes each row as a JSON object on its own line."""
 
-    def __init__(self, _schema: pa.Schema, _new: bool) -> None:
-        pass
+    def __init__(self, schema: pa.Schema, _new: bool) -> None:
+        self._vectors = json.dumps(schema.names[-1], ensure_ascii=False)
 
     def opening(self) -> bytes:
         return b""
 
     def __call__(self, batch: pa.RecordBatch) -> bytes:
-        vectors = json.dumps(batch.schema.names[-1], ensure_ascii=False)
-        kept = batch.select(batch.schema.names[:-1])
+        names = batch.schema.names[:-1]
+        values = [self._values(batch.column(i), name) for i, name in enumerate(names)]
+        rows: Iterable[tuple[Any, ...]] = zip(*values, strict=True) if names else [()] * batch.num_rows
         lines = []
-        # JSON has no dates and similar types. They are written as strings.
-        rows = kept.to_pylist() if kept.num_columns else [{}] * batch.num_rows
         for row, vector in zip(rows, _json_vectors(batch), strict=True):
-            start = json.dumps(row, ensure_ascii=False, default=str)[:-1]
-            lines.append(f"{start}{', ' if row else ''}{vectors}: {vector}}}\n")
+            start = self._encode(dict(zip(names, row, strict=True)))[:-1]
+            lines.append(f"{start}{', ' if row else ''}{self._vectors}: {vector}}}\n")
         return "".join(lines).encode()
+
+    def _values(self, column: pa.Array, name: str) -> list[Any]:
+        """Return the values of a column as objects of Python."""
+        texts = as_text(column, "JSON", name)
+        try:
+            return texts.to_pylist()  # type: ignore[no-any-return]
+        except (NotImplementedError, ValueError) as error:  # pyarrow's errors are such
+            raise cannot_hold("JSON", name, f"of type {column.type} ({error})") from error
+
+    def _encode(self, row: dict[str, Any]) -> str:
+        """Return a row as JSON."""
+        try:
+            return _encode_json(row)
+        except ValueError:
+            for name, value in row.items():
+                try:
+                    _encode_json(value)
+                except ValueError as error:  # noqa: PERF203 - only after an error
+                    found = "with bytes that are not UTF-8" if isinstance(error, UnicodeDecodeError) else f"with the value {value!s:.40}"
+                    raise cannot_hold("JSON", name, found, "write .parquet or .arrow, or do not copy this column (keep)") from None
+            raise
+
+
+def _json_default(value: Any) -> str:
+    """Return the text of a value that JSON has no type for, such as a date."""
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+_encode_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_json_default).encode
 
 
 class _Csv:
@@ -174,10 +204,14 @@ class _Csv:
 
     def __init__(self, schema: pa.Schema, new: bool) -> None:
         import pyarrow as pa
+        from pyarrow import csv
 
-        for field in schema:
-            if pa.types.is_nested(field.type) and field.name != schema.names[-1]:
-                raise ValueError(f"CSV cannot hold column {field.name!r} of type {field.type}: do not copy this column (keep)")
+        for field in list(schema)[:-1]:
+            try:
+                empty = as_text(pa.nulls(1, field.type), "CSV", field.name)
+                csv.write_csv(pa.record_batch([empty], names=["x"]), pa.BufferOutputStream())
+            except (pa.ArrowException, NotImplementedError):  # noqa: PERF203 - names the column
+                raise cannot_hold("CSV", field.name, f"of type {field.type}") from None
         self._schema = schema
         self._header = new
 
@@ -190,10 +224,11 @@ class _Csv:
         import pyarrow as pa
         from pyarrow import csv
 
-        texts = pa.array([None if vector == "null" else vector for vector in _json_vectors(batch)], pa.string())
-        table = pa.record_batch([*batch.columns[:-1], texts], names=batch.schema.names)
+        vectors = pa.array([None if vector == "null" else vector for vector in _json_vectors(batch)], pa.string())
+        names = batch.schema.names
+        texts = [as_text(batch.column(i), "CSV", name) for i, name in enumerate(names[:-1])]
         buffer = pa.BufferOutputStream()
-        csv.write_csv(table, buffer, csv.WriteOptions(include_header=self._header))
+        csv.write_csv(pa.record_batch([*texts, vectors], names=names), buffer, csv.WriteOptions(include_header=self._header))
         self._header = False
         content: bytes = buffer.getvalue().to_pybytes()
         return content

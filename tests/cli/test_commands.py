@@ -183,6 +183,7 @@ def test_json_is_fast_enough() -> None:
 
 
 @pytest.mark.parametrize("suffix", [".json", ".jsonl", ".npy"])
+@pytest.mark.filterwarnings("ignore:.* hold NaN or infinity:RuntimeWarning")
 def test_values_that_json_cannot_write(suffix: str, call: Callable[..., Result], tmp_path: Path) -> None:
     vectors = np.array([[0, 1], [np.inf, 1]], np.float32)
     model = write_model(tmp_path / "model", model_bytes(new_tokenizer("far"), {"embeddings": vectors}, {"normalize": False}))
@@ -215,9 +216,9 @@ def test_standard_input(how: str, tmp_path: Path, tiny_folder: Path) -> None:
 
 def test_arguments_of_all_kinds_in_order(tmp_path: Path, tiny_folder: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"the cat\n\nsat\n")
-    result = process("encode", "the", "a.txt", "-", "b.txt", "-m", tiny_folder, "--", "--cat", input=b"sat here\n", cwd=tmp_path)
+    result = process("encode", "the", "a.txt", "-", "b.5", "-m", tiny_folder, "--", "--cat", input=b"sat here\n", cwd=tmp_path)
     assert (result.returncode, result.stderr) == (0, b"")
-    texts = ["the", "the cat", "", "sat", "sat here", "b.txt", "--cat"]
+    texts = ["the", "the cat", "", "sat", "sat here", "b.5", "--cat"]
     assert_same(np.array(json.loads(result.stdout), np.float32), StaticModel.from_pretrained(tiny_folder).encode(texts))
 
 
@@ -244,7 +245,7 @@ def test_lines_are_those_of_open(call: Callable[..., Result], tmp_path: Path, ti
 def test_not_utf8(content: bytes, where: str, call: Callable[..., Result], tmp_path: Path) -> None:
     path = tmp_path / "texts.txt"
     path.write_bytes(content)
-    assert call("encode", "fine", path, "-o", "out.npy").error() == f"{path}, {where}"
+    assert call("encode", "fine", path, "-o", "out.npy").error() == f"{path}: {where}"
     assert folder_is_empty()
 
 
@@ -252,7 +253,7 @@ def test_not_utf8(content: bytes, where: str, call: Callable[..., Result], tmp_p
 def test_not_utf8_elsewhere(tmp_path: Path, call: Callable[..., Result]) -> None:
     result = process("encode", "-", input=b"fine\nb\xff", cwd=tmp_path)
     assert (result.returncode, result.stdout) == (1, b"")
-    assert one_error(result.stderr.decode()) == "standard input, line 2: not UTF-8 at character 2"
+    assert one_error(result.stderr.decode()) == "standard input: line 2: not UTF-8 at character 2"
     for command_name, where in (("encode", "argument 1"), ("encode-single", "TEXT")):
         assert call(command_name, os.fsdecode(b"\xffoo")).error() == f"{where}: not UTF-8 at character 1"
 
@@ -262,6 +263,63 @@ def test_a_text_may_be_long(call: Callable[..., Result], default_model: StaticMo
     result = call("encode", text)
     assert result.code == 0
     assert_same(np.array(json.loads(result.out), np.float32), default_model.encode([text]))
+
+
+PATHS = [
+    "texts.txt",
+    "mistyped.txt",
+    "dir/a.txt",
+    "dir/a",
+    "./a",
+    "~/a",
+    "/nowhere/a",
+    "data.csv.gz",
+    "a.JSON",
+    "*.txt",
+    "dir/*.csv",
+    "s3://bucket/a.parquet",
+    "there/some texts.txt",
+]
+# Words that are texts, though they have dots.
+TEXTS = ["3.14", "1.5.2", "end.", "...", "e.g.", "a text that names data.csv", "either/or this", "what is dir/a.txt?", "", "no\nfile.txt"]
+
+
+@pytest.mark.parametrize("options", [[], ["-o", "out.npy"], ["-o", "out.jsonl"], ["-o", "out.parquet"], ["--column", "body", "-o", "out.csv"]])
+@pytest.mark.parametrize("argument", PATHS)
+def test_what_looks_like_a_path_must_be_a_file(argument: str, options: list[str], call: Callable[..., Result]) -> None:
+    Path("there").mkdir()
+    result = call("encode", "a text", argument, *options)
+    assert (result.code, result.out) == (2, "")
+    assert f"{argument}: no such file. To encode the argument itself, add --text" in result.err
+    assert [path.name for path in Path.cwd().iterdir()] == ["there"]
+
+
+def test_other_arguments_are_texts(call: Callable[..., Result], default_model: StaticModel) -> None:
+    Path("a text").write_text("not this")
+    for arguments, texts in ((TEXTS, TEXTS), (["--text", *PATHS, "a text", "-"], [*PATHS, "a text", "-"])):
+        assert call("encode", *arguments, "-o", "out.jsonl").code == 0
+        assert [json.loads(line)["text"] for line in Path("out.jsonl").read_text().splitlines()] == texts
+        assert_same(read(Path("out.jsonl")), default_model.encode(texts))
+
+
+@pytest.mark.parametrize("arguments", [["--text"], ["--text", "a", "--format", "csv"], ["--text", "a", "--column", "b"]])
+def test_text_that_cannot_be(arguments: list[str], call: Callable[..., Result]) -> None:
+    result = call("encode", *arguments, "-o", "out.csv")
+    assert result.code == 2
+    assert "--text needs texts" in result.err or "--column needs a table, and this is a text" in result.err
+
+
+@pytest.mark.parametrize("name", ["data.dat", "data", "data.txt", "strings.json"])
+@pytest.mark.parametrize("out", ["out.npy", "out.parquet", "-"])
+def test_a_column_of_a_file_that_is_no_table(out: str, name: str, call: Callable[..., Result]) -> None:
+    """The header would be taken for a text."""
+    Path(name).write_text('["text", "a"]' if name.endswith("json") else "text\na\n")
+    result = call("encode", name, "--column", "text", "-o", out)
+    assert (result.code, result.out) == (2, "")
+    assert f"{name}: --column needs a table" in result.err and "give --format, one of parquet, csv" in result.err
+    if name == "data.dat":
+        assert call("encode", name, "--column", "text", "--format", "csv", "-o", "out.jsonl").code == 0
+        assert len(read(Path("out.jsonl"))) == 1
 
 
 def test_a_folder_is_no_text(call: Callable[..., Result]) -> None:
@@ -469,7 +527,7 @@ def test_links_are_followed(exists: bool, call: Callable[..., Result], tiny_fold
 
 
 def test_output_may_replace_the_input(call: Callable[..., Result], tiny_folder: Path) -> None:
-    Path("texts.json").write_text("the cat\nsat\n")
+    Path("texts.json").write_text('["the cat", "sat"]')
     assert call("encode", "texts.json", "-m", tiny_folder, "-o", "texts.json").code == 0
     assert read(Path("texts.json")).shape == (2, 3)
 

@@ -15,13 +15,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+import ml_dtypes
 import numpy as np
 import pytest
 from helpers import Result
 
-from model2vec_numba import StaticModel
+from model2vec_numba import StaticModel, quantize_model
 from model2vec_numba.files.partial import PartialFile
-from model2vec_numba.tables import columns, encoding, prefetch, readers, writers
+from model2vec_numba.tables import columns, encoding, json_lines, prefetch, readers, writers
 from model2vec_numba.tables.parquet import ParquetWriter
 
 pa = pytest.importorskip("pyarrow")
@@ -505,8 +506,10 @@ def test_what_was_left_is_forgotten_without_resume(call: Callable[..., Result], 
         (["--max-length", "3"], "max_length"),
         (["--dtype", "float16"], "dtype"),
         (["--column", "tag"], "column"),
-        ([], "inputs"),
+        ([], "contents of in.parquet"),
+        (["more.parquet"], "inputs, contents of more.parquet"),
         (["-m"], "model"),
+        (["-m", "bfloat16"], "model"),
     ],
     ids=str,
 )
@@ -515,13 +518,27 @@ def test_another_job_is_not_resumed(
 ) -> None:
     write(Path("in.parquet"), table())
     arguments = ["encode", "in.parquet", "-o", "out.parquet"]
+    if changed == ["-m", "bfloat16"]:
+        # The same bytes in another storage type.
+        half = quantize_model(StaticModel.from_pretrained(tiny_folder), quantize_to="float16")
+        StaticModel(half.embedding.view(ml_dtypes.bfloat16), half.tokenizer).save_pretrained("bfloat16")
+        half.save_pretrained("float16")
+        arguments += ["-m", "float16"]
     with monkeypatch.context() as patch:
         Interrupted(patch, 3, KeyboardInterrupt())
         assert call(*arguments).code == 130
     before = files()
-    if differing == "inputs":
-        write(Path("in.parquet"), table(101))
-    if differing == "model":
+    if differing == "contents of in.parquet":
+        # Other contents of the same size, and at the same time.
+        status, content = Path("in.parquet").stat(), Path("in.parquet").read_bytes()
+        Path("in.parquet").write_bytes(content.replace(b"tag 1", b"tag 7"))
+        os.utime("in.parquet", ns=(status.st_atime_ns, status.st_mtime_ns))
+    if "more.parquet" in changed:
+        write(Path("more.parquet"), table(3))
+        before = files()
+    if changed == ["-m", "bfloat16"]:
+        del arguments[-2:]
+    if changed == ["-m"]:
         changed = ["-m", str(tiny_folder), "--normalize", "--max-length", "512"]
     result = call(*arguments, *changed, "--resume")
     assert (result.code, result.err) == (
@@ -613,31 +630,60 @@ def test_ctrl_c_while_waiting_for_input(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs signals as POSIX has them")
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.exhaustive)])
-def test_a_second_signal(sent: signal.Signals, code: int, tmp_path: Path) -> None:
-    """After the first signal the main thread waits for the others. A second signal must not end Python while they still run."""
+@pytest.mark.parametrize("pause", [0.03, 0.5])
+@pytest.mark.parametrize(
+    ("first", "second", "code"),
+    [(signal.SIGINT, signal.SIGINT, 130), (signal.SIGTERM, signal.SIGINT, 143), (signal.SIGINT, signal.SIGTERM, 130)],
+)
+def test_two_signals(first: signal.Signals, second: signal.Signals, code: int, pause: float, tmp_path: Path) -> None:
+    """The first one counts, nothing is printed, and the process does not wait for a thread that compiles or encodes."""
     slow = """
 import sys, time
 from model2vec_numba import StaticModel
-encode = StaticModel.encode_arrow
 def slow(*arguments, **options):
     sys.stderr.write("began,")
     sys.stderr.flush()
-    time.sleep(2)
-    sys.stderr.write("done")
-    return encode(*arguments, **options)
+    time.sleep(60)
 StaticModel.encode_arrow = slow
 """
     given = write(tmp_path / "in.parquet", table())
     with subprocess.Popen(command("encode", given, "-o", tmp_path / "out.parquet", code=slow), stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
         assert process.stderr.read(len("began,")) == b"began,"
-        for _ in range(2):
-            process.send_signal(sent)
-            time.sleep(0.5)
+        began = time.monotonic()
+        process.send_signal(first)
+        time.sleep(pause)
+        process.send_signal(second)
         assert process.wait(timeout=60) == code
-        assert process.stderr.read() == b"done"
+        assert process.stderr.read() == b""
+        assert time.monotonic() - began < 20
     assert [path.name for path in tmp_path.iterdir()] == ["in.parquet"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals as POSIX has them")
+@pytest.mark.parametrize(("first", "second", "code"), [(signal.SIGTERM, signal.SIGINT, 143), (signal.SIGINT, signal.SIGTERM, 130)])
+def test_two_signals_before_one_is_handled(first: signal.Signals, second: signal.Signals, code: int) -> None:
+    """Python handles no signal during a call of C, and then handles them in the order of their numbers."""
+    script = """
+from model2vec_numba import cli
+cli._turn_signals_into_exceptions()
+try:
+    print("began", flush=True)
+    sum(range(100_000_000))
+except KeyboardInterrupt:
+    cli._leave(130, own_process=True)
+except cli._Terminated:
+    cli._leave(143, own_process=True)
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        for number in (first, second):
+            process.send_signal(number)
+            time.sleep(0.05)
+        assert process.wait(timeout=60) == code
+        assert process.stderr.read() == b""
 
 
 def interrupted(*_: object, **__: object) -> NoReturn:
@@ -713,6 +759,12 @@ def test_stages_are_a_few_items_ahead() -> None:
     assert not [thread for thread in stages._threads if thread.is_alive()]
 
 
+def test_ctrl_c_while_a_stage_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefetch.threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt), prefetch.Prefetcher() as stages:
+        next(stages.ahead([1]))
+
+
 def test_an_error_passes_through_the_stages() -> None:
     def numbers() -> Any:
         yield from range(5)
@@ -729,7 +781,7 @@ def test_an_error_passes_through_the_stages() -> None:
 @pytest.mark.parametrize("given", IN)
 def test_progress(given: str, call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
     """The total is known, or it is estimated and the estimate becomes good."""
-    monkeypatch.setattr(readers, "_BLOCK_BYTES", 4096)
+    monkeypatch.setattr(json_lines, "_BLOCK_BYTES", 4096)
     seen: list[tuple[int, int | None]] = []
 
     class Bar:
