@@ -171,6 +171,23 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def attack(session: nox.Session) -> None:
+    """Load mutants of model files, kill jobs, start two on one output, fill disks, and change files while they are read.
+
+    The first argument after ``--`` may be the name of a program, such as ``attack_jobs.py``. The other arguments go to it:
+    ``nox -s attack -- attack_jobs.py kills pairs --count 200 --seed 7``.
+    """
+    install(session, "test")
+    programs = sorted(path.name for path in Path("tests/attack").glob("attack_*.py"))
+    arguments = list(session.posargs)
+    if arguments and arguments[0] in programs:
+        programs = [arguments.pop(0)]
+    environment = {**kernel_cache(session), "PYTHONPATH": str(Path("tests").resolve())}
+    for name in programs:
+        session.run("python", f"tests/attack/{name}", *arguments, env=environment)
+
+
+@nox.session(default=False)
 def stress(session: nox.Session) -> None:
     """Run many threads and processes for half an hour or more.
 
@@ -182,7 +199,7 @@ def stress(session: nox.Session) -> None:
     options = ["-m", "", "--seconds=60", "--rounds=50", "--override-ini=faulthandler_timeout=7200", *session.posargs]
     # numba finds the TBB that pip has installed only on this path.
     environment = {**empty_cache(session), "LD_LIBRARY_PATH": str(Path(session.virtualenv.location) / "lib")}
-    session.run("pytest", "tests/test_concurrency.py", "tests/test_warmup.py", *options, env=environment)
+    session.run("pytest", "tests/test_concurrency.py", "tests/test_warmup.py", "tests/starting/test_compiling.py", *options, env=environment)
 
 
 @nox.session(default=False)

@@ -10,9 +10,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-__all__ = ["memory", "run_conversion", "run_start", "run_steps"]
+__all__ = ["memory", "run_conversion", "run_first_texts", "run_start", "run_steps", "run_until_ready"]
 
 _TEXT = "It is cold today, and the weather is not going to change."
+_FEW = 100
+_MANY = 1000
+_PEER_SECONDS = 5.0
 
 
 def run_start(package: str, environment: dict[str, str]) -> dict[str, Any]:
@@ -24,6 +27,22 @@ def run_start(package: str, environment: dict[str, str]) -> dict[str, Any]:
     begin = time.perf_counter()
     result = _run("start", package, environment)
     return {**result, "seconds": time.perf_counter() - begin}
+
+
+def run_first_texts(package: str, environment: dict[str, str]) -> float:
+    """Import `package`, load the bundled model and encode 100 texts, in a fresh process. Return the wall time of the process in seconds."""
+    begin = time.perf_counter()
+    _run("first", package, environment)
+    return time.perf_counter() - begin
+
+
+def run_until_ready(package: str, environment: dict[str, str]) -> dict[str, Any]:
+    """Load the bundled model and encode texts until compiled code is used, in a fresh process. A peer encodes for five seconds.
+
+    Returns:
+        "seconds" from the start of the process to the first call with compiled code, and "rate", the number of texts in a second until then.
+    """
+    return _run("ready", package, environment)
 
 
 def run_steps(package: str, folder: Path, environment: dict[str, str]) -> dict[str, Any]:
@@ -69,6 +88,28 @@ def _start(package: str, folder: str) -> dict[str, Any]:
     return {"vector": _load(package, folder).encode([_TEXT])[0].tolist()}
 
 
+def _texts(count: int) -> list[str]:
+    """Return different short texts."""
+    return [f"{_TEXT} It was {number} degrees {number % 7} days ago." for number in range(count)]
+
+
+def _first(package: str, folder: str) -> dict[str, Any]:
+    return {"texts": len(_load(package, folder).encode(_texts(_FEW)))}
+
+
+def _ready(package: str, folder: str) -> dict[str, Any]:
+    began = time.time() - time.process_time()
+    model = _load(package, folder)
+    texts = _texts(_MANY)
+    model.encode(texts)
+    begin = time.perf_counter()
+    calls = 0
+    while model._roads.compiled is None if package == "model2vec_numba" else time.perf_counter() - begin < _PEER_SECONDS:
+        model.encode(texts)
+        calls += 1
+    return {"seconds": time.time() - began, "rate": calls * _MANY / (time.perf_counter() - begin)}
+
+
 def _steps(package: str, folder: str) -> dict[str, Any]:
     # Memory before the large model: the package, and its code, which a small model has used.
     small = _load(package, f"{folder}/small")
@@ -108,6 +149,10 @@ if __name__ == "__main__":
         result = _steps(package, rest[0])
     elif task == "convert":
         result = _convert(rest[0])
+    elif task == "first":
+        result = _first(package, str(default_model))
+    elif task == "ready":
+        result = _ready(package, str(default_model))
     else:
         result = _start(package, str(default_model))
     sys.stdout.write(json.dumps(result) + "\n")

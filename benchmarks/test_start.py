@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shutil
 import statistics
 from collections.abc import Callable
 from importlib.metadata import version
@@ -13,8 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.processes import run_start
+import model2vec_numba
+from benchmarks.processes import run_first_texts, run_start, run_until_ready
+from model2vec_numba.starting.mode import VARIABLE
 
+PACKAGE = Path(model2vec_numba.__file__).parent
 _TOLERANCE = 2e-6
 _ROUNDS = 15
 _EMPTY_ROUNDS = 3
@@ -39,8 +43,38 @@ def test_start_with_a_warm_cache(tmp_path: Path, pytestconfig: pytest.Config, re
     )
 
 
-def test_start_with_an_empty_cache(tmp_path: Path, pytestconfig: pytest.Config, report: Report) -> None:
-    """Time this package alone. It compiles everything that the first text needs."""
-    rounds = pytestconfig.getoption("rounds") or _EMPTY_ROUNDS
-    seconds = [run_start("model2vec_numba", {"NUMBA_CACHE_DIR": str(tmp_path / str(i))})["seconds"] for i in range(min(rounds, _EMPTY_ROUNDS))]
-    report(f"the same, empty cache: {statistics.median(seconds):.1f} s ({min(seconds):.1f} to {max(seconds):.1f})")
+@pytest.mark.parametrize("place", ["an empty cache", "no folder"])
+def test_first_texts(place: str, tmp_path: Path, pytestconfig: pytest.Config, report: Report) -> None:
+    """Time both packages in turns. This package encodes without compiled code, and starts a process that compiles."""
+    ratios, ours = [], []
+    for number in range(pytestconfig.getoption("rounds") or _ROUNDS):
+        environment = {"NUMBA_CACHE_DIR": str(tmp_path / str(number))} if place == "an empty cache" else unwritable_package(tmp_path)
+        ours.append(run_first_texts("model2vec_numba", {**environment, VARIABLE: "background"}))
+        ratios.append(ours[-1] / run_first_texts("model2vec", environment))
+    report(
+        f"a process, import to the vectors of 100 texts, {place}: {statistics.median(ours):.2f} s, {statistics.median(ratios):.2f} times "
+        f"model2vec's time ({min(ratios):.2f} to {max(ratios):.2f}; at most 1.5 is the aim)"
+    )
+
+
+def test_until_kernels_are_ready(tmp_path: Path, pytestconfig: pytest.Config, report: Report) -> None:
+    """Compare the speed until then with model2vec's, and the time until then with the time of compiling in the first call."""
+    for number in range(min(pytestconfig.getoption("rounds") or _EMPTY_ROUNDS, _EMPTY_ROUNDS)):
+        found = run_until_ready("model2vec_numba", {"NUMBA_CACHE_DIR": str(tmp_path / f"background-{number}"), VARIABLE: "background"})
+        theirs = run_until_ready("model2vec", {})
+        foreground = run_first_texts("model2vec_numba", {"NUMBA_CACHE_DIR": str(tmp_path / f"wait-{number}"), VARIABLE: "wait"})
+        report(
+            f"without compiled code: {found['rate']:,.0f} texts/s, {found['rate'] / theirs['rate']:.2f} times model2vec's; kernels ready after "
+            f"{found['seconds']:.1f} s, {found['seconds'] / foreground:.2f} times the {foreground:.1f} s of compiling in the first call"
+        )
+
+
+def unwritable_package(folder: Path) -> dict[str, str]:
+    """Return an environment in which this package has no folder for compiled code: there is a file in place of each."""
+    target = folder / "package" / PACKAGE.name
+    if not target.exists():
+        shutil.copytree(PACKAGE, target, ignore=shutil.ignore_patterns("__pycache__"))
+        for path in [target, *target.rglob("*")]:
+            if path.is_dir():
+                (path / "__pycache__").touch()
+    return {"NUMBA_CACHE_DIR": "/dev/null/a", "XDG_CACHE_HOME": "/dev/null/b", "PYTHONPATH": str(target.parent)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from model2vec_numba.errors import ModelError, ModelFormatError, ModelNotFoundError, TokenizationError
@@ -22,6 +23,23 @@ __all__ = [
     "quantize_model",
     "set_num_threads",
 ]
+
+
+def _refuse_subinterpreters() -> None:
+    """Raise an error in an interpreter that is not the main one of the process.
+
+    Raises:
+        ImportError: this is a subinterpreter. The import of numba would never end there.
+    """
+    try:
+        interpreters = importlib.import_module("_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters")
+    except ImportError:
+        return
+    if interpreters.get_current() != interpreters.get_main():
+        raise ImportError("model2vec_numba cannot be imported in a subinterpreter, because numba does not support them: use threads or processes")
+
+
+_refuse_subinterpreters()
 
 _LAZY = {
     "StaticModel": "model2vec_numba.model",

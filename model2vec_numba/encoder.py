@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model2vec_numba.batches import BatchLimits, LazyBatch, TextBatch, TokenBatch
-from model2vec_numba.errors import ModelFormatError
-from model2vec_numba.parallel.threads import claim_threads
+from model2vec_numba.errors import TokenizationError
+from model2vec_numba.parallel.threads import claim_threads, has_threading_layer
 from model2vec_numba.parallel.workers import parallel_for_each
 from model2vec_numba.pooling.half import to_half
 from model2vec_numba.pooling.kernels import pool, pool_long_text, rows
 from model2vec_numba.pooling.table import EmbeddingTable
 from model2vec_numba.progress import progress_bar
-from model2vec_numba.text.columns import StringColumn
-from model2vec_numba.text.strings import Strings, encode_utf8, single_text
+from model2vec_numba.text.columns import ChunkGroup, StringColumn
+from model2vec_numba.text.strings import Strings, encode_utf8, flatten_few, single_text
 from model2vec_numba.tokenization.tokenizer import BatchTokenizer, cut_at_spaces
 
 __all__ = ["Encoder"]
@@ -67,6 +67,11 @@ class Encoder(NamedTuple):
 
     def encode_strings(self, sentences: Iterable[str]) -> NDArray[np.float32]:
         """Return the vectors of strings, float32 of shape (sentences, dim)."""
+        few = None if self.show_progress_bar else flatten_few(sentences, self.max_chars)
+        if few is not None:
+            out = np.empty((len(few), self.table.dim), np.float32)
+            self._encode_batch(few, out)
+            return out
         strings = Strings(sentences, self.max_chars)
         out = np.empty((len(strings), self.table.dim), np.float32)
         with claim_threads(self.num_threads) as threads, progress_bar(len(strings), self.show_progress_bar) as bar:
@@ -81,23 +86,31 @@ class Encoder(NamedTuple):
             first = 0
             for group in column.groups():
                 part = out[first : first + len(group)]
-                first += len(group)
                 dictionary = group.dictionary_rows()
                 if dictionary is None:
-                    self.encode_batches(bar.track(group.batches(self.max_chars, limits)), part, threads)
+                    self.encode_batches(bar.track(group.batches(self.max_chars, limits)), part, threads, first)
                 else:
                     # Each value that is used is encoded once.
                     vectors = np.empty((len(dictionary.values), self.table.dim), dtype)
-                    self.encode_batches(dictionary.values.batches(self.max_chars, limits), vectors, threads)
+                    self.encode_batches(dictionary.values.batches(self.max_chars, limits), vectors, threads, None)
                     dictionary.take(vectors, part)
                     bar.advance(len(group))
+                first += len(group)
         return out
+
+    def encode_group(self, group: ChunkGroup, out: NDArray[Any], first: int | None) -> None:
+        """Write the vectors of some of a column's texts, which have no dictionary, to `out`, float32 or float16 of shape (texts, dim).
+
+        `first` is the position of the first text, for errors.
+        """
+        with claim_threads(self.num_threads) as threads:
+            self.encode_batches(group.batches(self.max_chars, self._limits(threads)), out, threads, first)
 
     def encode_tokens(self, sentences: Iterable[str]) -> list[NDArray[np.float32]]:
         """Return the vectors of the tokens of each string, float32 of shape (tokens, dim)."""
         vectors: list[NDArray[np.float32]] = []
         for tokens in self.tokenize(sentences):
-            self._check_ids(tokens)
+            self.table.check_ids(tokens, self.tokenizer.size)
             vectors += [rows(self.table, tokens.ids[begin:end]) for begin, end in tokens.bounds()]
         return vectors
 
@@ -105,56 +118,66 @@ class Encoder(NamedTuple):
         """Yield the tokens of strings, batch by batch. A batch must be used before the next one is asked for."""
         strings = Strings(sentences, self.max_chars)
         scratch = self.tokenizer.take_scratch()
+        first = 0
         with progress_bar(len(strings), self.show_progress_bar) as bar:
             for batch in bar.track(strings.batches(self._limits(1))):
-                yield self.tokenizer.tokenize(batch.make(), self.max_tokens, scratch)
+                try:
+                    tokens = self.tokenizer.tokenize(batch.make(), self.max_tokens, scratch)
+                except TokenizationError as error:
+                    error.move(first)
+                    raise
+                yield tokens
+                first += len(batch)
         self.tokenizer.give_back(scratch)
 
     def _limits(self, threads: int) -> BatchLimits:
         """Return the largest size of a batch for a number of threads."""
         return BatchLimits(self.batch_size if threads == 1 else max(self.batch_size, _SHARED_TEXTS), threads=threads)
 
-    def encode_batches(self, batches: Iterator[LazyBatch], out: NDArray[Any], threads: int) -> None:
-        """Write the vectors of the texts of all batches to the rows of `out`, float32 or float16 of shape (texts, dim)."""
-        long_texts: list[tuple[LazyBatch, NDArray[Any]]] = []
+    def encode_batches(self, batches: Iterator[LazyBatch], out: NDArray[Any], threads: int, first: int | None = 0) -> None:
+        """Write the vectors of the texts of all batches to the rows of `out`, float32 or float16 of shape (texts, dim).
 
-        def encode(batch_and_part: tuple[LazyBatch, NDArray[Any]]) -> None:
-            batch, part = batch_and_part
-            if threads > 1 and self._is_long(batch, len(out)):
-                long_texts.append(batch_and_part)
-            else:
-                self._encode_batch(batch.make(), part)
+        Args:
+            batches: the batches.
+            out: the vectors, output.
+            threads: the number of threads.
+            first: the position of the first text, for errors. ``None``: the texts have no position.
+        """
+        long_texts: list[tuple[int, LazyBatch, NDArray[Any]]] = []
+
+        def encode(numbered: tuple[int, LazyBatch, NDArray[Any]], long: bool = False) -> None:
+            position, batch, part = numbered
+            try:
+                if long:
+                    self._encode_long_text(batch.make(), part, threads)
+                elif threads > 1 and self._is_long(batch, len(out)):
+                    long_texts.append(numbered)
+                else:
+                    self._encode_batch(batch.make(), part)
+            except TokenizationError as error:
+                error.move(None if first is None else first + position)
+                raise
 
         parallel_for_each(encode, _with_rows(batches, out), threads)
-        for batch, part in long_texts:
-            self._encode_long_text(batch.make(), part, threads)
+        for numbered in long_texts:
+            encode(numbered, long=True)
 
     def _encode_batch(self, texts: TextBatch, out: NDArray[Any]) -> None:
         """Write the vectors of texts to `out`, float32 or float16 of shape (texts, dim)."""
         scratch = self.tokenizer.take_scratch()
         tokens = self.tokenizer.tokenize(texts, self.max_tokens, scratch)
-        self._check_ids(tokens)
+        self.table.check_ids(tokens, self.tokenizer.size)
         vectors = out if out.itemsize == _FLOAT32_BYTES else np.empty(out.shape, np.float32)
         pool(self.table, tokens, self.normalize, vectors)
         self.tokenizer.give_back(scratch)
         if vectors is not out:
             to_half(vectors, out.view(np.uint16))
 
-    def _check_ids(self, tokens: TokenBatch) -> None:
-        """Raise an error if a token has no row. This can only happen if the vocabulary lists a token twice; see `TokenizerSpec.required_rows`."""
-        if self.tokenizer.size <= self.table.size:
-            return
-        largest = tokens.ids[: tokens.offsets[-1]].max(initial=0)
-        if largest >= self.table.size:
-            raise ModelFormatError(
-                f"token {largest} has no vector: the model has vectors for {self.table.size} tokens, but ids up to {self.tokenizer.size - 1}, "
-                "because the vocabulary lists a token twice"
-            )
-
     def _is_long(self, batch: LazyBatch, texts: int) -> bool:
         """Return whether a batch is one long text that several threads can work on."""
         limit = _LONG_SINGLE_BYTES if texts == 1 else _LONG_BYTES
-        return batch.max_bytes > limit and len(batch) == 1 and self.max_tokens is None and self.tokenizer.cuts_at_spaces
+        fits = batch.max_bytes > limit and len(batch) == 1 and self.max_tokens is None and self.tokenizer.cuts_at_spaces
+        return fits and has_threading_layer()
 
     def _encode_long_text(self, texts: TextBatch, out: NDArray[Any], threads: int) -> None:
         """Write the vector of one long text to `out`, float32 or float16 of shape (1, dim), with several threads."""
@@ -165,7 +188,7 @@ class Encoder(NamedTuple):
             scratch = self.tokenizer.take_scratch()
             tokens = self.tokenizer.tokenize(TextBatch(sections.data, sections.offsets[section : section + 2]), None, scratch)
             # Sections have more than `SHORT_BYTES` bytes, so their ids are not in the memory of `scratch`.
-            self._check_ids(tokens)
+            self.table.check_ids(tokens, self.tokenizer.size)
             ids[section] = tokens.ids[: tokens.offsets[-1]]
             self.tokenizer.give_back(scratch)
 
@@ -175,9 +198,9 @@ class Encoder(NamedTuple):
         out[0] = vector
 
 
-def _with_rows(batches: Iterator[LazyBatch], out: NDArray[Any]) -> Iterator[tuple[LazyBatch, NDArray[Any]]]:
-    """Yield each batch with the rows of `out`, shape (texts, dim), for its texts."""
+def _with_rows(batches: Iterator[LazyBatch], out: NDArray[Any]) -> Iterator[tuple[int, LazyBatch, NDArray[Any]]]:
+    """Yield the position of the first text of each batch, the batch, and the rows of `out`, shape (texts, dim), for its texts."""
     done = 0
     for batch in batches:
-        yield batch, out[done : done + len(batch)]
+        yield done, batch, out[done : done + len(batch)]
         done += len(batch)

@@ -15,26 +15,30 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from model2vec_numba.checks import checked_count
+from model2vec_numba.checks import checked_count, checked_flag
 from model2vec_numba.dtypes import Int8Scales
-from model2vec_numba.encoder import Encoder
-from model2vec_numba.errors import ModelFormatError
+from model2vec_numba.errors import ModelFormatError, shortened
 from model2vec_numba.files.card import card_source, make_card, model_facts
 from model2vec_numba.files.hub import push
-from model2vec_numba.files.locate import locate_model
+from model2vec_numba.files.locate import checked_subfolder, locate_model
 from model2vec_numba.files.reading import ModelFiles, read_bytes
 from model2vec_numba.files.writing import write_folder
+from model2vec_numba.keywords import check_foreign, read_foreign
 from model2vec_numba.pooling.table import EmbeddingTable, make_table
 from model2vec_numba.provenance import Provenance, digest_of
 from model2vec_numba.quantization.clustering import cluster_table
 from model2vec_numba.quantization.tables import check_quantization, quantize_table
+from model2vec_numba.starting.mode import VARIABLE
+from model2vec_numba.starting.roads import CompiledTokenizer, Roads
 from model2vec_numba.text.columns import column_of_strings, find_string_column
 from model2vec_numba.tokenization.spec.spec import parse_tokenizer
-from model2vec_numba.tokenization.support import uncompiled_part
-from model2vec_numba.tokenization.tokenizer import make_tokenizer
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from model2vec_numba.encoder import Encoder
+    from model2vec_numba.starting.encoder import PlainEncoder
+    from model2vec_numba.tokenization.tokenizer import BatchTokenizer
 
 __all__ = ["StaticModel", "quantize_model"]
 
@@ -91,7 +95,7 @@ class StaticModel:
         except AttributeError:
             raise TypeError(f"tokenizer must be a tokenizers.Tokenizer, not {type(tokenizer).__name__}") from None
         except Exception as error:
-            raise ModelFormatError(f"tokenizer: cannot be written as tokenizer.json: {error}") from error
+            raise ModelFormatError(f"tokenizer: cannot be written as tokenizer.json: {shortened(error)}") from error
         spec = parse_tokenizer(text, "tokenizer")
         matrix = np.asarray(vectors)
         dtype = matrix.dtype.name
@@ -106,7 +110,8 @@ class StaticModel:
             source="vectors",
         )
         settings = dict(config or {})
-        self._assemble(ModelFiles(settings, spec, table, bool(settings.get("normalize")), None), normalize, max_length)
+        from_config = bool(checked_flag(settings.get("normalize"), "normalize in config"))
+        self._assemble(ModelFiles(settings, spec, table, from_config, None), normalize, max_length)
 
     def _assemble(self, files: ModelFiles, normalize: bool | None, max_length: int | _Unset | None) -> None:
         self._provenance: Provenance | None = None
@@ -114,8 +119,7 @@ class StaticModel:
         self._config = files.config
         self._spec = files.tokenizer
         self._table = files.table
-        self._tokenizer = make_tokenizer(files.tokenizer)
-        files.tokenizer.forget()
+        self._roads = Roads(CompiledTokenizer(files.tokenizer), files.table)
         self.normalize = files.normalize if normalize is None else normalize
         self.max_length = files.config.get("max_length", DEFAULT_MAX_LENGTH) if isinstance(max_length, _Unset) else max_length
 
@@ -155,7 +159,8 @@ class StaticModel:
             ValueError: an argument is out of range.
             ImportError: `vocabulary_quantization` is given and scikit-learn is not installed.
         """
-        folder = locate_model(path, token, subfolder, force_download, revision, cache_dir, local_files_only) / (subfolder or "")
+        inside = checked_subfolder(subfolder)
+        folder = locate_model(path, token, subfolder, force_download, revision, cache_dir, local_files_only) / inside
         source = None if path is None else folder.absolute()
         if isinstance(quantize_to, str):
             # A plain string, so that a pickle does not refer to model2vec's DType, which is a subclass of str.
@@ -212,8 +217,7 @@ class StaticModel:
         """Save the model to a folder in Model2Vec's layout. `model2vec`, `sentence-transformers` and this package can load it.
 
         The files are written under temporary names. When all are complete, they are renamed, and existing files of these names are replaced. A
-        model that was loaded from the same folder, in any process, keeps the contents that it has mapped (Windows does not allow a mapped file
-        to be replaced).
+        model that was loaded from the same folder, in any process, does not change.
 
         The scale of int8 values is saved in the tensor `weights`: the same value for each token if the matrix has one scale, and different
         values if each row has its own. model2vec, sentence-transformers 6.2 and the Rust crate model2vec-rs read this tensor. Older versions
@@ -229,11 +233,12 @@ class StaticModel:
         Raises:
             OSError: a file cannot be written. The message names it, and no incomplete file remains.
         """
+        inside = checked_subfolder(subfolder)
         folder = Path(path).expanduser()
         name = model_name or folder.resolve().name
         facts = model_facts(self.dim, len(self.tokens), self.embedding_dtype, self.vocabulary_quantization, self.max_length, self.normalize)
         card = make_card(name, facts, self._card_source)
-        write_folder(folder / (subfolder or ""), self._spec.text, self._table, self.config, card)
+        write_folder(folder / inside, self._spec.text, self._table, self.config, card)
 
     def push_to_hub(self, repo_id: str, private: bool = False, token: str | bool | None = None, subfolder: str | None = None) -> None:
         """Upload the model to a repository of the Hugging Face Hub, as `save_pretrained` writes it.
@@ -247,9 +252,10 @@ class StaticModel:
         Raises:
             The errors of `huggingface_hub`, if the Hub cannot be reached or refuses.
         """
+        inside = checked_subfolder(subfolder)
         with TemporaryDirectory() as folder:
             self.save_pretrained(folder, model_name=repo_id)
-            push(Path(folder), repo_id, private=private, token=token, subfolder=subfolder)
+            push(Path(folder), repo_id, private=private, token=token, subfolder=inside or None)
 
     @overload
     def encode(self, sentences: str, **arguments: Any) -> NDArray[np.float32]: ...
@@ -264,7 +270,7 @@ class StaticModel:
         normalize: bool | None = ...,
         show_progress_bar: bool = ...,
         num_threads: int | None = ...,
-        **ignored: Any,
+        **foreign: Any,
     ) -> NDArray[np.float32]: ...
 
     def encode(
@@ -276,7 +282,7 @@ class StaticModel:
         normalize: bool | None = None,
         show_progress_bar: bool = False,
         num_threads: int | None = None,
-        **ignored: Any,
+        **foreign: Any,
     ) -> NDArray[np.float32]:
         """Return the vectors of sentences.
 
@@ -288,24 +294,37 @@ class StaticModel:
             normalize: whether to divide each vector by its L2 norm. ``None``: the model's setting.
             show_progress_bar: whether to show a progress bar on standard error (needs `tqdm`).
             num_threads: the maximum number of threads. ``None``: the number of `set_num_threads`. The result does not depend on it.
-            **ignored: model2vec's `use_multiprocessing` and `multiprocessing_threshold`, and other arguments that callers pass to an `encode`
-                method. The work is parallel without them. ``normalize_embeddings=True`` of sentence-transformers means ``normalize=True``.
+            **foreign: keywords of model2vec and sentence-transformers. `use_multiprocessing`, `multiprocessing_threshold`, `device`, `pool` and
+                `chunk_size` have no effect: the work is parallel without them. ``normalize_embeddings=True`` means ``normalize=True``.
+                `truncate_dim` keeps the first dimensions, and `normalize_embeddings` comes after it. `precision` may be ``"float32"``,
+                ``"ubinary"`` or ``"binary"`` (one bit for each dimension, as uint8 or int8). `convert_to_numpy`, `convert_to_tensor`,
+                `output_value`, `prompt` and `prompt_name` may have the values that change nothing.
 
         Returns:
             float32, C-contiguous, shape (sentences, dim). For a string, shape (dim,). A text without tokens has the zero vector.
 
         Raises:
-            TypeError: a sentence is not a string. The message gives its position.
+            TypeError: a sentence is not a string (the message gives its position), or a keyword is not known or cannot be honoured.
             ValueError: a sentence has no UTF-8 form (the message gives its position), or an argument is out of range.
         """
-        if normalize is None and ignored.get("normalize_embeddings"):
-            normalize = True
+        if foreign:
+            wanted = read_foreign(foreign, normalize, self.dim)
+            if wanted.normalize_embeddings and wanted.truncate_dim is None:
+                normalize = True
+            keywords: dict[str, Any] = {"batch_size": batch_size, "show_progress_bar": show_progress_bar, "num_threads": num_threads}
+            return wanted.apply(self.encode(sentences, max_length=max_length, normalize=normalize, **keywords))
         encoder = self._encoder(self._length(max_length), normalize, batch_size, show_progress_bar, num_threads)
         if isinstance(sentences, str):
             return encoder.encode_string(sentences)
         column = find_string_column(sentences)
         if column is None:
-            return encoder.encode_strings(sentences)
+            try:
+                return encoder.encode_strings(sentences)
+            except ImportError as error:
+                if sys.is_finalizing():
+                    text = "encode cannot load its code while the interpreter shuts down; call it with a list before, then it works in __del__ too"
+                    raise RuntimeError(text) from error
+                raise
         column.refuse_nulls()
         return encoder.encode_column(column, np.dtype(np.float32))
 
@@ -362,7 +381,7 @@ class StaticModel:
         max_length: int | None = ...,
         batch_size: int = ...,
         show_progress_bar: bool = ...,
-        **ignored: Any,
+        **foreign: Any,
     ) -> list[NDArray[np.float32]]: ...
 
     def encode_as_sequence(
@@ -372,14 +391,15 @@ class StaticModel:
         max_length: int | None = None,
         batch_size: int = _BATCH_SIZE,
         show_progress_bar: bool = False,
-        **ignored: Any,
+        **foreign: Any,
     ) -> list[NDArray[np.float32]] | NDArray[np.float32]:
         """Return the vector of each token of sentences. The vectors are not pooled and not normalised.
 
         Args:
             sentences: a string, or an iterable of strings.
             max_length: the number of tokens of a text that count. ``None``: all of them.
-            batch_size, show_progress_bar, **ignored: as for `encode`.
+            batch_size, show_progress_bar: as for `encode`.
+            **foreign: model2vec's `use_multiprocessing` and `multiprocessing_threshold`, which have no effect.
 
         Returns:
             A float32 array of shape (tokens, dim) for each sentence. For a string, one array.
@@ -387,6 +407,7 @@ class StaticModel:
         Raises:
             TypeError, ValueError: as for `encode`.
         """
+        check_foreign("encode_as_sequence", foreign, ("sentences", "max_length", "batch_size", "show_progress_bar"))
         encoder = self._encoder(_checked_max_length(max_length), False, batch_size, show_progress_bar)
         if isinstance(sentences, str):
             return encoder.encode_tokens([sentences])[0]
@@ -413,8 +434,8 @@ class StaticModel:
         batch_size: int = _BATCH_SIZE,
         show_progress_bar: bool = False,
         num_threads: int | None = None,
-    ) -> Encoder:
-        """Return the encoder for a call with these arguments.
+    ) -> Encoder | PlainEncoder:
+        """Return the encoder for a call with these arguments: without compiled code while that is not ready.
 
         Raises:
             ValueError: `batch_size` or `num_threads` is out of range.
@@ -423,11 +444,18 @@ class StaticModel:
         if max_length is not None and max_length > _MAX_LENGTH:
             max_length = None
         max_chars = None if max_length is None else max_length * self._spec.median_token_length
-        divide = self.normalize if normalize is None else bool(normalize)
+        normalize = checked_flag(normalize, "normalize")
+        divide = self._normalize if normalize is None else normalize
         batch_size = checked_count(batch_size, "batch_size", "an integer of 1 or more")
         if num_threads is not None:
             num_threads = checked_count(num_threads, "num_threads", "None or an integer of 1 or more")
-        return Encoder(self._tokenizer, self._table, max_length, max_chars, divide, batch_size, show_progress_bar, num_threads)
+        make = self._roads.compiled or self._roads.find_compiled() or self._roads.plain
+        return make(max_length, max_chars, divide, batch_size, show_progress_bar, num_threads)
+
+    @property
+    def _tokenizer(self) -> BatchTokenizer:
+        """The tokeniser with compiled code. It is made if it does not exist yet."""
+        return self._roads.tokenizer.get()
 
     def _length(self, max_length: int | _Unset | None) -> int | None:
         return self.max_length if isinstance(max_length, _Unset) else _checked_max_length(max_length)
@@ -444,7 +472,7 @@ class StaticModel:
 
     @normalize.setter
     def normalize(self, value: bool) -> None:
-        self._normalize = bool(value)
+        self._normalize = bool(checked_flag(value, "normalize"))
 
     @property
     def max_length(self) -> int | None:
@@ -492,14 +520,22 @@ class StaticModel:
 
     @property
     def tokenizer_backend(self) -> str:
-        """The tokeniser in use: ``"wordpiece"``, ``"unigram"``, ``"bpe"`` or ``"wordlevel"`` are compiled; ``"tokenizers"`` is the library."""
-        return self._tokenizer.name
+        """The tokeniser in use: ``"wordpiece"``, ``"unigram"``, ``"bpe"`` or ``"wordlevel"`` are compiled; ``"tokenizers"`` is the library.
+
+        While another process compiles, this waits for the compiled tokeniser, which will be in use.
+        """
+        self._roads.wait()
+        return "tokenizers" if self._roads.is_plain else self._tokenizer.name
 
     @property
     def uncompiled_part(self) -> str | None:
         """The part of the tokenizer that is not compiled, and why. ``None`` if `tokenizer_backend` is not ``"tokenizers"``."""
         if self.tokenizer_backend != "tokenizers":
             return None
+        if self._roads.is_plain:
+            return f"nothing is compiled: {VARIABLE} or NUMBA_DISABLE_JIT forbids it"
+        from model2vec_numba.tokenization.support import uncompiled_part
+
         part = uncompiled_part(self._spec)
         self._spec.forget()
         return part
@@ -521,7 +557,7 @@ class StaticModel:
 
     def __getstate__(self) -> dict[str, Any]:
         # The tokeniser's tables are made again when unpickling: they hold a lock, and are larger than the `tokenizer.json`.
-        state = {name: value for name, value in self.__dict__.items() if name != "_tokenizer"}
+        state = {name: value for name, value in self.__dict__.items() if name != "_roads"}
         if self._provenance is not None and self._provenance.is_unchanged():
             # Every process of this machine can read the files, and they then share the memory of the matrix.
             state["_provenance"] = dataclasses.replace(self._provenance, digest=digest_of(self._spec, self._table))
@@ -533,8 +569,7 @@ class StaticModel:
         if self._provenance is not None and "_table" not in state:
             files = self._provenance.read()
             self._config, self._spec, self._table = files.config, files.tokenizer, files.table
-        self._tokenizer = make_tokenizer(self._spec)
-        self._spec.forget()
+        self._roads = Roads(CompiledTokenizer(self._spec), self._table)
 
     def _by_value(self: Model) -> Model:
         """Return an equal model that is pickled with its contents, for machines that do not have its files."""
@@ -543,13 +578,16 @@ class StaticModel:
     def _with_table(self: Model, table: EmbeddingTable) -> Model:
         """Return a model with another embedding table for the same tokens. The two models share everything else."""
         other = type(self).__new__(type(self))
-        other.__dict__.update(self.__dict__, _provenance=None, _table=table)
+        other.__dict__.update(self.__dict__, _provenance=None, _table=table, _roads=Roads(self._roads.tokenizer, table))
         return other
 
     def __repr__(self) -> str:
+        # This must not wait for the compiler.
+        known = self._roads.compiled is not None or self._roads.is_plain
+        backend = f", tokenizer_backend={self.tokenizer_backend!r}" if known else ""
         return (
             f"{type(self).__name__}(dim={self.dim}, tokens={self._spec.size}, dtype={self.embedding_dtype}, normalize={self.normalize}, "
-            f"max_length={self.max_length}, tokenizer_backend={self.tokenizer_backend!r})"
+            f"max_length={self.max_length}{backend})"
         )
 
 
@@ -605,7 +643,7 @@ def _checked_max_length(value: int | None) -> int | None:
     return None if value is None else checked_count(value, "max_length", "None or an integer of 1 or more")
 
 
-def _encode_arrow(encoder: Encoder, array: Any, dtype: str) -> pa.Array | pa.ChunkedArray:
+def _encode_arrow(encoder: Encoder | PlainEncoder, array: Any, dtype: str) -> pa.Array | pa.ChunkedArray:
     if dtype not in {"float32", "float16"}:
         raise ValueError(f"dtype must be 'float32' or 'float16', not {dtype!r}")
     column = column_of_strings(array)

@@ -68,12 +68,13 @@ def progress_bar(total: int, show: bool) -> Iterator[ProgressBar]:
 
 
 @contextmanager
-def terminal_progress_bar(total: int | None, *, show: bool) -> Iterator[ProgressBar]:
+def terminal_progress_bar(total: int | None, *, show: bool, unit: str = "texts") -> Iterator[ProgressBar]:
     """Show a progress bar during a ``with`` block, if `show` is true, standard error is a terminal and tqdm is installed.
 
     Args:
         total: the number of texts. ``None``: it is not known yet.
         show: whether to show the bar.
+        unit: the word for the things that are counted.
     """
     if not show or not sys.stderr.isatty():
         yield NO_BAR
@@ -83,5 +84,5 @@ def terminal_progress_bar(total: int | None, *, show: bool) -> Iterator[Progress
     except ModuleNotFoundError:
         yield NO_BAR
         return
-    with tqdm(total=total, unit=" texts", unit_scale=True, delay=_DELAY_SECONDS) as bar:
+    with tqdm(total=total, unit=f" {unit}", unit_scale=True, delay=_DELAY_SECONDS) as bar:
         yield ProgressBar(bar)

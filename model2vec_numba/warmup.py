@@ -6,23 +6,29 @@ everything that they can do. This compiles all kernels.
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 from model2vec_numba.batches import BatchLimits
+from model2vec_numba.files.reading import ModelFiles
+from model2vec_numba.jit.announcement import announcement
 from model2vec_numba.jit.cache import counts
 from model2vec_numba.model import StaticModel
 from model2vec_numba.pooling.kernels import PARALLEL_TOKENS, pool_long_text
+from model2vec_numba.pooling.table import make_table
+from model2vec_numba.starting.mode import compiling_here
+from model2vec_numba.starting.ready import EVERYTHING, key_of, note_ready
 from model2vec_numba.text.columns import column_batches
 from model2vec_numba.tokenization.chunks.rows import copy_rows, make_rows
+from model2vec_numba.tokenization.spec.spec import parse_tokenizer
 
-__all__ = ["Warmed", "warmup"]
+__all__ = ["Warmed", "small_model", "use", "use_long_text", "warmup"]
 
-# The storage types by their names in safetensors, and their sizes in bytes.
-_STORAGE = {"F32": 4, "F16": 2, "BF16": 2, "F64": 8, "I8": 1}
+# The type of the matrix for each storage type.
+_STORAGE = {"float32": np.float32, "float16": np.float16, "bfloat16": np.uint16, "float64": np.float64, "int8": np.int8}
 _DIM = 32
 _FEW_ROWS = 16
 # The texts contain runs of spaces, marks in the wrong order and characters that can be composed, because normalisers look for these.
@@ -48,8 +54,12 @@ class Warmed(NamedTuple):
         return sorted({*self.written, *self.found})
 
 
-def warmup() -> Warmed:
+def warmup(model: StaticModel | None = None, step: Callable[[int], object] = lambda _: None) -> Warmed:
     """Compile all kernels for all storage types, with and without weights, and store the machine code on the disk.
+
+    Args:
+        model: compile only what this model needs. ``None``: everything.
+        step: is called after each step with the number of all steps.
 
     Kernels that use several threads are compiled only if numba may use more than one thread (NUMBA_NUM_THREADS). The command
     ``model2vec-numba warmup`` makes sure of this. The code can be used only on the kind of processor that compiled it.
@@ -58,16 +68,29 @@ def warmup() -> Warmed:
         OSError: compiled code could not be stored.
     """
     loaded, compiled, saved = len(counts.loaded), counts.compiled, len(counts.saved)
-    for name, tokenizer in _tokenizers().items():
+    announcement.work = "everything" if model is None else "model"
+    if model is None:
+        key = EVERYTHING
         # The kernels of tokenisers do not depend on the storage type, and the kernels of pooling do not depend on the tokenizer.
-        for dtype in _STORAGE if name == "wordpiece" else ["F32"]:
-            for weights in [False, True] if name == "wordpiece" else [False]:
-                _use(_model(tokenizer, dtype, weights))
+        tokenizers = _tokenizers()
+        kinds = [(tokenizers["wordpiece"], dtype, weights) for dtype in _STORAGE for weights in (False, True)]
+        kinds += [(tokenizer, "float32", False) for name, tokenizer in tokenizers.items() if name != "wordpiece"]
+        models = [(tokenizer.to_str(), dtype, weights) for tokenizer, dtype, weights in kinds]
+    else:
+        key = key_of(model._spec, model._table)
+        models = [(model._spec.text, model._table.dtype, model._table.factors is not None)]
+    with compiling_here():
+        for text, dtype, weights in models:
+            small = small_model(text, dtype, weights=weights)
+            use(small)
+            use_long_text(small)
+            step(len(models))
     # The cache of chunks grows only after tens of thousands of chunks.
     copy_rows(make_rows(_FEW_ROWS), make_rows(_FEW_ROWS))
     new = counts.saved[saved:]
     if len(new) < counts.compiled - compiled:
         raise OSError(f"only {len(new)} of {counts.compiled - compiled} compiled kernels could be stored; set NUMBA_CACHE_DIR to another folder")
+    note_ready(key, [*new, *counts.loaded[loaded:]])
     written: dict[str, int] = {}
     found: dict[str, int] = {}
     for folders, paths in ((written, new), (found, counts.loaded[loaded:])):
@@ -134,20 +157,28 @@ def _assemble(model: models.Model, normalizer: normalizers.Normalizer | None, pr
     return tokenizer
 
 
-def _model(tokenizer: Tokenizer, dtype: str, weights: bool) -> StaticModel:
-    """Return a model whose vectors are zero."""
-    tokens = tokenizer.get_vocab_size()
-    size = tokens * _DIM * _STORAGE[dtype]
-    tensors = {"embeddings": {"dtype": dtype, "shape": [tokens, _DIM], "data_offsets": [0, size]}}
-    if weights:
-        tensors["weights"] = {"dtype": "F32", "shape": [tokens], "data_offsets": [size, size + tokens * _STORAGE["F32"]]}
-        size += tokens * _STORAGE["F32"]
-    header = json.dumps(tensors).encode()
-    return StaticModel.from_bytes(tokenizer.to_str().encode(), len(header).to_bytes(8, "little") + header + bytes(size), b"{}")
+def small_model(text: str, dtype: str, *, weights: bool) -> StaticModel:
+    """Return a model that needs the same kernels as another one. Its vectors are short and zero.
+
+    Args:
+        text: the `tokenizer.json`.
+        dtype: the name of the storage type.
+        weights: whether the model has weights.
+    """
+    spec = parse_tokenizer(text, "tokenizer.json")
+    size = spec.size
+    matrix = np.zeros((size, _DIM), _STORAGE[dtype])
+    # Equal weights would become the scale.
+    factors = np.arange(1, size + 1, dtype=np.float32) if weights else None
+    table = make_table(matrix, dtype, factors, None, size=size, source="the small model")
+    model = StaticModel.__new__(StaticModel)
+    model._assemble(ModelFiles({}, spec, table, False, None), None, None)
+    return model
 
 
-def _use(model: StaticModel) -> None:
-    """Call everything for which a model has compiled code."""
+def use(model: StaticModel) -> None:
+    """Call everything for which a model has compiled code, except what `use_long_text` calls."""
+    model._roads.use_compiled()
     for text in _TEXTS:
         model.encode(text)
     model.encode(_TEXTS)
@@ -155,5 +186,9 @@ def _use(model: StaticModel) -> None:
     # A column with a text that is cut and a null, with vectors in half precision.
     column = np.frombuffer(b"abcdef", np.uint8), np.array([0, 3, 6], np.int64), np.array([True, False])
     batches = column_batches(*column, max_chars=2, limits=BatchLimits(2))
-    model._encoder(None).encode_batches(batches, np.empty((2, model.dim), np.float16), 1)
+    model._roads.use_compiled()(None, None).encode_batches(batches, np.empty((2, model.dim), np.float16), 1)
+
+
+def use_long_text(model: StaticModel) -> None:
+    """Call what pools a text of a million tokens."""
     pool_long_text(model._table, np.zeros(PARALLEL_TOKENS, np.int32), True, np.empty(model.dim, np.float32), 1)

@@ -17,9 +17,11 @@ def main() -> None:
         if sys.argv[1:] == ["pooling"] and name == "wordpiece":
             for dtype in warmup._STORAGE:
                 for weights in (False, True):
-                    warmup._use(warmup._model(tokenizer, dtype, weights))
+                    model = warmup.small_model(tokenizer.to_str(), dtype, weights=weights)
+                    warmup.use(model)
+                    warmup.use_long_text(model)
         elif sys.argv[1:] == ["tokenization"] and name != "wordpiece":
-            warmup._model(tokenizer, "F32", False).tokenize(warmup._TEXTS)
+            warmup.small_model(tokenizer.to_str(), "float32", weights=False).tokenize(warmup._TEXTS)
 
 
 if __name__ == "__main__":

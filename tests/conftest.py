@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -24,6 +25,9 @@ settings.register_profile("default", derandomize=True, max_examples=60, **_SLOW)
 # `nox -s fuzz` uses other examples each time.
 settings.register_profile("fuzz", max_examples=20_000, **_SLOW)  # type: ignore[arg-type]
 settings.load_profile("default")
+
+# The tests are about compiled code, unless they choose another road. Processes that they start inherit this.
+os.environ.setdefault("MODEL2VEC_NUMBA_COMPILE", "wait")
 
 # The background jobs of a shell ignore Ctrl-C. The processes that the tests start, and send Ctrl-C to, would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

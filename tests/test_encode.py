@@ -454,14 +454,6 @@ def test_show_progress_bar(default_model: StaticModel, capfd: pytest.CaptureFixt
     assert "20" in capfd.readouterr().err
 
 
-def test_other_keywords_are_ignored(default_model: StaticModel) -> None:
-    texts = ["some text", "more"]
-    keywords: dict[str, Any] = {"use_multiprocessing": True, "multiprocessing_threshold": 1, "prompt_name": "query", "device": "cpu"}
-    np.testing.assert_array_equal(default_model.encode(texts, **keywords), default_model.encode(texts))
-    np.testing.assert_array_equal(default_model.encode("some text", **keywords), default_model.encode("some text"))
-    assert len(default_model.encode_as_sequence(texts, use_multiprocessing=True, multiprocessing_threshold=1)) == 2
-
-
 def test_subclasses_load_as_themselves(default_model: StaticModel) -> None:
     class Mine(StaticModel):
         """A user's own class."""

@@ -8,6 +8,7 @@ import multiprocessing
 import pickle
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -122,3 +123,24 @@ def test_a_model_in_another_process(default_model: StaticModel) -> None:
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
         found = pool.submit(default_model.encode, TEXTS).result(timeout=120)
     np.testing.assert_array_equal(found, default_model.encode(TEXTS))
+
+
+def test_subinterpreters_are_refused() -> None:
+    """The import of numba never ends there."""
+    inner = """
+        try:
+            import model2vec_numba
+        except ImportError as error:
+            print("subinterpreter" in str(error), flush=True)
+    """
+    code = f"""
+        import sys
+        import model2vec_numba  # in the main interpreter
+        interpreters = __import__("_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters")
+        interpreter = interpreters.create()
+        result = interpreters.run_string(interpreter, {textwrap.dedent(inner)!r})
+        assert result is None, result
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr

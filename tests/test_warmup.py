@@ -16,6 +16,7 @@ from tokenizers import Tokenizer
 
 from model2vec_numba import warmup
 from model2vec_numba.jit.cache import Counts, KernelCache
+from model2vec_numba.starting.mode import VARIABLE
 
 # Loads each of the models and uses it in every way.
 USE = """
@@ -59,13 +60,23 @@ def test_after_it_nothing_is_compiled(tmp_path: Path, environment: dict[str, str
     assert compiled == 0 and loaded > 0
 
 
+def test_for_one_model(tiny_folder: Path) -> None:
+    """A later process in the background mode uses compiled code from the start, and starts no other process."""
+    last = run([sys.executable, "-m", "model2vec_numba", "warmup", "-m", str(tiny_folder)], {**os.environ}, "").splitlines()[-1]
+    assert "files written" in last
+    code = "from model2vec_numba.starting.compiling import _compilations\nassert not _compilations.by_key\n"
+    given = json.dumps([[str(tiny_folder)], sample_texts(40)])
+    compiled, loaded = json.loads(run([sys.executable, "-c", USE + code], {**os.environ, VARIABLE: "background"}, given))
+    assert compiled == 0 and loaded > 0
+
+
 def run(command: list[str], environment: dict[str, str], given: str) -> str:
     done = subprocess.run(command, env=environment, check=True, input=given, capture_output=True, text=True, timeout=600)
     return done.stdout
 
 
 def test_it_uses_every_kernel() -> None:
-    """If a kernel is missing, it needs a tokenizer in `warmup._tokenizers` or a call in `warmup._use`."""
+    """If a kernel is missing, it needs a tokenizer in `warmup._tokenizers` or a call in `warmup.use`."""
     warmed = warmup.warmup()
     assert set(warmed.folders) == {*warmed.written, *warmed.found}
     modules = [module for name, module in sys.modules.items() if name.startswith("model2vec_numba.")]
@@ -84,7 +95,8 @@ def test_what_cannot_be_kept_is_an_error(monkeypatch: pytest.MonkeyPatch) -> Non
         counts.compiled += 1
 
     monkeypatch.setattr(warmup, "counts", counts)
-    monkeypatch.setattr(warmup, "_use", compile_in_vain)
+    monkeypatch.setattr(warmup, "use", compile_in_vain)
+    monkeypatch.setattr(warmup, "use_long_text", lambda _: None)
     kernels = 2 * len(DTYPES) - 1 + len(warmup._tokenizers())
     with pytest.raises(OSError, match=f"only 0 of {kernels} compiled kernels could be stored"):
         warmup.warmup()

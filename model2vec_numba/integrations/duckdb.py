@@ -17,6 +17,8 @@ __all__ = ["register"]
 def register(connection: duckdb.DuckDBPyConnection, model: StaticModel, name: str = "embed", **options: Any) -> None:
     """Add a function to a connection: ``embed(text)`` turns a VARCHAR into a ``FLOAT[dim]``, and NULL into NULL.
 
+    An empty text has the zero vector, whose cosine is NaN. DuckDB orders NaN first among descending values, so order by ``array_inner_product``.
+
     Args:
         connection: the connection.
         model: the model.

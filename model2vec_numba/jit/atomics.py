@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -32,61 +33,48 @@ def fetch_and_increment(_typing_context: Any, counter: Any) -> Any:
 @intrinsic
 def load_acquire(_typing_context: Any, array: Any, index: Any) -> Any:
     """Return ``array[index]``, uint64. What another thread wrote before it called `store_release` for the element is then visible too."""
-    if not _holds_words(array):
-        return None
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = _word_pointer(context, builder, signature.args[0], *arguments)
-        return builder.load_atomic(pointer, "acquire", 8)
-
-    return types.uint64(array, types.uint64), generate
+    return _on_element(types.uint64(array, types.uint64), lambda builder, pointer: builder.load_atomic(pointer, "acquire", 8))
 
 
 @intrinsic
 def store_release(_typing_context: Any, array: Any, index: Any, value: Any) -> Any:
     """Write a uint64 to ``array[index]``. See `load_acquire`."""
-    if not _holds_words(array):
-        return None
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = _word_pointer(context, builder, signature.args[0], *arguments[:2])
-        builder.store_atomic(arguments[2], pointer, "release", 8)
-        return context.get_dummy_value()
-
-    return types.void(array, types.uint64, types.uint64), generate
+    signature = types.void(array, types.uint64, types.uint64)
+    return _on_element(signature, lambda builder, pointer, value: builder.store_atomic(value, pointer, "release", 8))
 
 
 @intrinsic
 def claim_zero(_typing_context: Any, array: Any, index: Any, value: Any) -> Any:
     """Write a uint64 to ``array[index]`` if that is 0, in a single step for all threads. Return whether it was 0."""
-    if not _holds_words(array):
-        return None
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = _word_pointer(context, builder, signature.args[0], *arguments[:2])
-        exchanged = builder.cmpxchg(pointer, ir.Constant(ir.IntType(64), 0), arguments[2], "acquire", "monotonic")
-        return builder.zext(builder.extract_value(exchanged, 1), context.get_value_type(types.boolean))
+    def claim(builder: Any, pointer: Any, value: Any) -> Any:
+        return builder.extract_value(builder.cmpxchg(pointer, ir.Constant(ir.IntType(64), 0), value, "acquire", "monotonic"), 1)
 
-    return types.boolean(array, types.uint64, types.uint64), generate
+    return _on_element(types.boolean(array, types.uint64, types.uint64), claim)
 
 
 @intrinsic
 def add_relaxed(_typing_context: Any, array: Any, index: Any, value: Any) -> Any:
     """Add a uint64 to ``array[index]``, in a single step for all threads. Return what the element was before."""
-    if not _holds_words(array):
+    signature = types.uint64(array, types.uint64, types.uint64)
+    return _on_element(signature, lambda builder, pointer, value: builder.atomic_rmw("add", pointer, value, "monotonic"))
+
+
+def _on_element(signature: Any, build: Callable[..., Any]) -> Any:
+    """Return an intrinsic that works on an element of an array of uint64.
+
+    Args:
+        signature: the types. The arguments are the array, an index and, if there is one, a value.
+        build: builds the instructions from a builder, the pointer to the element, and the value.
+    """
+    array = signature.args[0]
+    if not (isinstance(array, types.Array) and array.dtype == types.uint64 and array.layout == "C"):
+        # numba takes this for a call with arguments of wrong types.
         return None
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = _word_pointer(context, builder, signature.args[0], *arguments[:2])
-        return builder.atomic_rmw("add", pointer, arguments[2], "monotonic")
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        data = cgutils.create_struct_proxy(array)(context, builder, arguments[0]).data
+        built = build(builder, builder.gep(data, [arguments[1]]), *arguments[2:])
+        return context.get_dummy_value() if signature.return_type == types.void else built
 
-    return types.uint64(array, types.uint64, types.uint64), generate
-
-
-def _holds_words(array: Any) -> bool:
-    return isinstance(array, types.Array) and array.dtype == types.uint64 and array.layout == "C"
-
-
-def _word_pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
-    data = cgutils.create_struct_proxy(array_type)(context, builder, array).data
-    return builder.gep(data, [index])
+    return signature, generate

@@ -12,14 +12,13 @@ is replaced.
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import itertools
 import pickle
 import re
 import secrets
 import sys
-import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,7 +34,11 @@ from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 from numba.misc.appdirs import AppDirs
 
-__all__ = ["Counts", "KernelCache", "counts", "kernel_sources"]
+from model2vec_numba.jit.announcement import announcement
+from model2vec_numba.jit.folders import is_writable
+from model2vec_numba.jit.memory import kept_code
+
+__all__ = ["Counts", "KernelCache", "counts", "ending", "kernel_sources"]
 
 _SUFFIX = ".nbc"
 _DIGEST_BYTES = hashlib.sha256().digest_size
@@ -57,6 +60,8 @@ class Counts:
 
 
 counts = Counts()
+# Held while a file is written. A process that ends from another thread takes it first, and leaves no incomplete file.
+ending = threading.Lock()
 
 
 _PACKAGE = Path(__file__).parents[1]
@@ -111,7 +116,7 @@ class KernelCache:
     @property
     def cache_path(self) -> str | None:
         """The folder to which files are written. ``None`` if no folder can be written to."""
-        folder = next(filter(_is_writable, self._folders), None)
+        folder = next(filter(is_writable, self._folders), None)
         return None if folder is None else str(folder)
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:
@@ -125,23 +130,30 @@ class KernelCache:
                 counts.loaded.append(folder / name)
                 return result
             # A folder that cannot be written to may still hold files, as in the image of a container.
-            if _is_writable(folder):
+            if is_writable(folder):
                 break
+        with contextlib.suppress(Exception):
+            symbols, parts = _parse(kept_code.files[str(self._folders[-1] / name)], identity, name)
+            _provide(symbols, target_context)
+            return CompileResult._rebuild(target_context, *parts)
         counts.compiled += 1
-        if counts.compiled == 1:
-            _announce(kept=self.cache_path is not None)
+        announcement.begin(kept=self.cache_path is not None)
         return None
 
     def save_overload(self, signature: Any, result: Any) -> None:
         """Keep a compiled function. If that fails, the next process compiles it again."""
+        announcement.end()
         if any(not lifted.can_cache for lifted in result.lifted) or result.library.has_dynamic_globals:
             return
         name, identity = self._name_and_identity(signature, result.codegen)
         with contextlib.suppress(Exception):
-            path = Path(self.cache_path or "") / name
-            if path.is_absolute():
-                _write(path, identity, (_external_symbols(result.library), result._reduce()))
+            value = (_external_symbols(result.library), result._reduce())
+            if self.cache_path is not None:
+                path = Path(self.cache_path) / name
+                _write(path, identity, value)
                 counts.saved.append(path)
+            elif kept_code.collects:
+                kept_code.files[str(self._folders[-1] / name)] = _with_checksum(identity, value)
 
     def enable(self) -> None:
         """Do nothing. numba calls this method."""
@@ -173,17 +185,6 @@ def _folders(source: Path) -> Iterator[Path]:
     yield Path(AppDirs(appname="numba", appauthor=False).user_cache_dir).absolute() / subfolder
 
 
-@functools.cache
-def _is_writable(folder: Path) -> bool:
-    """Return whether files can be written to a folder. The folder is created if it does not exist."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError:
-        return False
-    return True
-
-
 def _external_symbols(library: Any) -> list[str]:
     """Return the names of the symbols that a library of code uses and does not define."""
     module = library._final_module
@@ -207,20 +208,32 @@ def _read(path: Path, identity: bytes) -> Any:
     Raises:
         Exception: the file does not exist, or it is damaged or stale.
     """
-    content = memoryview(path.read_bytes())
+    return _parse(path.read_bytes(), identity, str(path))
+
+
+def _parse(file: bytes, identity: bytes, name: str) -> Any:
+    """Return the value that a file holds. Raise an exception if the file is damaged or stale."""
+    content = memoryview(file)
     if content[:_DIGEST_BYTES] != _checksum(identity, content[_DIGEST_BYTES:]):
-        raise ValueError(f"{path}: damaged or stale")
+        raise ValueError(f"{name}: damaged or stale")
     return pickle.loads(content[_DIGEST_BYTES:])
+
+
+def _with_checksum(identity: bytes, value: Any) -> bytes:
+    """Return the contents of a file that holds a value."""
+    data: bytes = dumps(value)
+    return _checksum(identity, data) + data
 
 
 def _write(path: Path, identity: bytes, value: Any) -> None:
     """Write a value to a file, which gets its name when it is complete."""
-    data = dumps(value)
+    content = _with_checksum(identity, value)
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(_checksum(identity, data) + data)
-        temporary.replace(path)
+        with ending:
+            temporary.write_bytes(content)
+            temporary.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -232,11 +245,3 @@ def _checksum(identity: bytes, data: bytes | memoryview) -> bytes:
     digest = hashlib.sha256(identity)
     digest.update(data)
     return digest.digest()
-
-
-def _announce(*, kept: bool) -> None:
-    """Print on standard error why the first call takes long."""
-    future = "later runs use the result" if kept else "every run does so, because no folder can be written to: set NUMBA_CACHE_DIR"
-    with contextlib.suppress(AttributeError, OSError, ValueError):  # standard error is missing, broken or closed
-        sys.stderr.write(f"model2vec-numba: compiling for this processor, which takes 10 to 20 seconds; {future}\n")
-        sys.stderr.flush()

@@ -19,7 +19,7 @@ class _Lock(Protocol):
 def forks_wait_for(lock: _Lock) -> None:
     """Make forks wait until no other thread holds a lock. The data that the lock protects is then complete in the child.
 
-    A fork acquires the locks in the reverse order of these calls. If lock B is acquired while lock A is held, call this for A first.
+    A fork acquires the locks in the reverse order of these calls. If lock B is acquired while lock A is held, call this for B first.
     """
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)

@@ -18,7 +18,7 @@ from numba import config
 
 from model2vec_numba.checks import checked_count
 
-__all__ = ["claim_threads", "get_num_threads", "set_num_threads"]
+__all__ = ["claim_threads", "get_num_threads", "has_threading_layer", "set_num_threads"]
 
 _NO_LIMIT = 1 << 20
 
@@ -99,8 +99,30 @@ def _num_threads(requested: int | None) -> int:
     maximum = int(config.NUMBA_NUM_THREADS)
     if _state.forked or maximum == 1:
         return 1
-    count: int = requested or _settings.count or min(_environment_limit(), numba.get_num_threads())
+    count: int = requested or _settings.count or min(_environment_limit(), _numba_limit(maximum))
     return min(count, maximum)
+
+
+def _numba_limit(maximum: int) -> int:
+    """Return the number of threads that `numba.set_num_threads` has set, `maximum` by default."""
+    try:
+        # The first call loads numba's threading layer.
+        return int(numba.get_num_threads())
+    except ImportError:
+        # Nothing can be imported while the interpreter shuts down, and no thread can be started.
+        return 1
+    except ValueError:
+        # The layer is not installed, or numba does not know its name. This package starts its own threads, and does not need the layer.
+        return maximum
+
+
+def has_threading_layer() -> bool:
+    """Return whether numba's own threads can be used: its threading layer is installed, and numba knows the name of the one that is asked for."""
+    try:
+        numba.get_num_threads()
+    except (ImportError, ValueError):
+        return False
+    return True
 
 
 class _Claim:

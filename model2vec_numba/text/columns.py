@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from model2vec_numba.batches import BatchLimits, LazyBatch, TextBatch, read_only, split_by_bytes
 from model2vec_numba.extras import require
-from model2vec_numba.jit.decorators import compiled
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,6 +22,8 @@ __all__ = ["DictionaryRows", "StringColumn", "column_batches", "column_of_string
 
 # Rows are validated and, if their type needs it, converted this many at a time: they are still in the processor's caches when they are tokenised.
 _BLOCK_ROWS = 8192
+# The first version of pyarrow that converts string views to other strings. Polars exports its strings as views.
+_VIEWS_SINCE = 18
 
 
 class StringColumn:
@@ -123,6 +124,28 @@ class ChunkGroup:
                 yield from column_batches(*_arrays(block), max_chars, limits, later)
                 first_row += len(block)
 
+    def blocks(self) -> Iterator[ChunkGroup]:
+        """Yield the rows in groups of at most some thousand rows of one chunk."""
+        first_row = self._first_row
+        for chunk in self._chunks:
+            for begin in range(0, len(chunk), _BLOCK_ROWS):
+                block = chunk.slice(begin, _BLOCK_ROWS)
+                yield ChunkGroup([block], first_row)
+                first_row += len(block)
+
+    def strings(self) -> tuple[str, ...]:
+        """Return the texts as Python strings. The chunks must not have a dictionary. A null is an empty text.
+
+        Raises:
+            ValueError: the buffers are not valid Arrow data. The message gives the rows.
+        """
+        texts: list[str | None] = []
+        for chunk in self._chunks:
+            first_row = self._first_row + len(texts)
+            _validate(chunk, f"rows {first_row} to {first_row + len(chunk) - 1}")
+            texts += chunk.to_pylist()
+        return tuple(text or "" for text in texts)
+
     def dictionary_rows(self) -> DictionaryRows | None:
         """Return the used values of the dictionary, and the value of each row. ``None`` if the chunks have no dictionary."""
         import pyarrow as pa
@@ -174,13 +197,13 @@ def column_of_strings(array: Any) -> StringColumn:
     Raises:
         TypeError: it is not a column of strings.
         ValueError: its buffers are not valid Arrow data.
-        ImportError: pyarrow is not installed.
+        ImportError: pyarrow is not installed, or too old for this type.
     """
     return StringColumn(_import_array(array))
 
 
 def find_string_column(sentences: Any) -> StringColumn | None:
-    """Return the column of strings that an object exports. ``None`` if it exports none, or pyarrow is not installed.
+    """Return the column of strings that an object exports. ``None`` if it exports none, or pyarrow is not installed or too old for it.
 
     Raises:
         ValueError: its buffers are not valid Arrow data.
@@ -209,6 +232,8 @@ def _import_array(array: Any) -> pa.Array | pa.ChunkedArray:
     if not holds_strings(imported.type):
         hint = ": give one of its columns" if pa.types.is_struct(imported.type) else ""
         raise TypeError(f"array must be a column of strings, not of Arrow's type {imported.type}{hint}")
+    if "string_view" in str(imported.type) and int(pa.__version__.partition(".")[0]) < _VIEWS_SINCE:
+        raise ImportError(f"columns of type {imported.type} need pyarrow {_VIEWS_SINCE} or newer, found {pa.__version__}")
     return imported
 
 
@@ -218,7 +243,9 @@ def holds_strings(kind: pa.DataType) -> bool:
 
     if types.is_dictionary(kind):
         kind = kind.value_type
-    return any(holds(kind) for holds in (types.is_string, types.is_large_string, types.is_string_view, types.is_null))
+    names = ("is_string", "is_large_string", "is_string_view", "is_null")
+    # Old versions of pyarrow have no string views.
+    return any(getattr(types, name)(kind) for name in names if hasattr(types, name))
 
 
 def _dictionary(array: pa.Array) -> pa.Array | None:
@@ -316,6 +343,8 @@ def column_batches(
     kept = stored if valid is None else np.where(valid, stored, 0)
     # A text does not have more code points than bytes.
     if max_chars is not None and len(kept) and kept.max() > max_chars:
+        from model2vec_numba.text.column_kernels import cut_lengths
+
         kept = kept.copy()
         cut_lengths(data, offsets, max_chars, kept)
     for first in range(0, len(kept), limits.texts):
@@ -332,34 +361,8 @@ def _flatten_column(data: NDArray[np.uint8], offsets: NDArray[np.int64], kept: N
     begin = offsets[0]
     if ends[-1] == offsets[-1] - begin:
         return TextBatch(data[begin : begin + ends[-1]], ends)
+    from model2vec_numba.text.column_kernels import gather_texts
+
     gathered = np.empty(ends[-1], np.uint8)
     gather_texts(data, offsets[:-1], ends, gathered)
     return TextBatch(read_only(gathered), ends)
-
-
-@compiled()
-def cut_lengths(data: NDArray[np.uint8], offsets: NDArray[np.int64], max_chars: int, kept: NDArray[np.int64]) -> None:
-    """Lower ``kept[i]``, the number of bytes to keep of text ``i``, to the number of bytes of its first `max_chars` code points."""
-    for i in range(len(kept)):
-        if kept[i] <= max_chars:
-            continue
-        begin = offsets[i]
-        end = begin + kept[i]
-        at = begin
-        code_points = 0
-        while at < end:
-            # Each byte that does not continue a code point begins one. The text ends before code point number ``max_chars + 1``.
-            code_points += (data[at] & 0xC0) != 0x80
-            if code_points > max_chars:
-                break
-            at += 1
-        kept[i] = at - begin
-
-
-@compiled()
-def gather_texts(data: NDArray[np.uint8], begins: NDArray[np.int64], ends: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
-    """Copy text ``i``, which begins at ``data[begins[i]]``, to ``out[ends[i]:ends[i + 1]]``."""
-    for i in range(len(begins)):
-        shift = begins[i] - ends[i]
-        for k in range(ends[i], ends[i + 1]):
-            out[k] = data[k + shift]

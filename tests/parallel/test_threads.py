@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import textwrap
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -112,3 +113,49 @@ def test_number_of_a_call(default_model: StaticModel) -> None:
     for wrong in (0, True, "2"):
         with pytest.raises(ValueError, match="num_threads must be None or an integer of 1 or more"):
             default_model.encode(texts, num_threads=wrong)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("layer", ["nonesuch", "tbb"])
+def test_a_threading_layer_that_is_missing(layer: str) -> None:
+    """The package's own threads do the work, also for a text of more than a million tokens."""
+    code = """
+        import sys
+        from numba.np.ufunc import parallel
+        if sys.argv[1] == "tbb":
+            def refuse(backend):
+                raise ImportError(backend)
+            parallel._check_tbb_version_compatible = lambda: refuse("tbb")
+        import numba, numpy as np
+        from model2vec_numba import StaticModel, get_num_threads
+        model = StaticModel.from_pretrained(max_length=None)
+        numba.config.THREADING_LAYER = sys.argv[1]
+        texts = ["it is cold today"] * 5000
+        vectors = model.encode(texts)
+        long = model.encode(["it is cold " * 400_000, "a"])
+        print(get_num_threads() >= 1, np.isfinite(long).all(), len(vectors))
+    """
+    environment = {**os.environ, "NUMBA_THREADING_LAYER": layer, "NUMBA_NUM_THREADS": "2"}
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code), layer], capture_output=True, text=True, env=environment, check=False)
+    assert (done.returncode, done.stdout) == (0, "True True 5000\n"), done.stderr
+
+
+@pytest.mark.parametrize(("before", "expected"), [("['a', 'b']", "(2, 256)"), ("'a'", "(2, 256)"), (None, "RuntimeError")])
+def test_encoding_while_the_interpreter_shuts_down(before: str | None, expected: str) -> None:
+    code = f"""
+        from model2vec_numba import StaticModel
+
+        class Owner:
+            def __init__(self):
+                self.model = StaticModel.from_pretrained()
+
+            def __del__(self):
+                try:
+                    print(self.model.encode(["a", "b"]).shape)
+                except Exception as error:
+                    print(type(error).__name__, "shuts down" in str(error))
+
+        owner = Owner()
+        {f"owner.model.encode({before})" if before else ""}
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(expected) and "False" not in done.stdout, (done.stdout, done.stderr)

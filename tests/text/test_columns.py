@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -446,3 +446,34 @@ def test_lists_do_not_import_pyarrow() -> None:
     code = "import sys; from model2vec_numba import StaticModel; StaticModel.from_pretrained().encode(['x']); print('pyarrow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout == "False\n"
+
+
+@pytest.mark.parametrize("version", ["16.1.0", "17.0.0"])
+def test_string_views_and_an_old_pyarrow(version: str, default_model: StaticModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Polars exports string views, which pyarrow imports since version 16 and converts since version 18. `encode` needs no pyarrow."""
+
+    class Series:
+        """A column of another library."""
+
+        texts = ("a text", "", "another")
+
+        def __iter__(self) -> Any:
+            return iter(self.texts)
+
+        def __len__(self) -> int:
+            return len(self.texts)
+
+        def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+            return pa.chunked_array([pa.array(self.texts, pa.string_view())]).__arrow_c_stream__(requested_schema)
+
+    expected = default_model.encode(list(Series.texts))
+    assert default_model.encode(Series()).tobytes() == expected.tobytes()
+    monkeypatch.setattr(pa, "__version__", version)
+
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise pa.ArrowNotImplementedError("Unsupported cast from string_view to large_utf8")
+
+    monkeypatch.setattr("model2vec_numba.text.columns._arrays", refuse)
+    assert default_model.encode(Series()).tobytes() == expected.tobytes()
+    with pytest.raises(ImportError, match=f"string_view need pyarrow 18 or newer, found {version}"):
+        default_model.encode_arrow(Series())

@@ -20,7 +20,7 @@ from model2vec_numba import batches
 from model2vec_numba.batches import BatchLimits, TextBatch
 from model2vec_numba.jit.simd import BLOCK
 from model2vec_numba.text.columns import column_batches
-from model2vec_numba.text.strings import Strings, encode_utf8, flatten, single_text
+from model2vec_numba.text.strings import Strings, encode_utf8, flatten, flatten_few, single_text
 
 # Hypothesis's texts have no surrogates. These characters make all lengths of UTF-8 likely.
 characters = st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("a\x00\x7f\x80\u07ff\u0800\uffff\U00010000\U0010ffff"))
@@ -45,6 +45,40 @@ def test_flatten(sentences: list[str]) -> None:
     assert len(batch.data) == batch.offsets[-1] + BLOCK and not batch.data[batch.offsets[-1] :].any()
     assert len(batch) == len(sentences)
     assert [batch.text(i) for i in range(len(batch))] == sentences
+
+
+@given(st.lists(st.text(characters, max_size=12), min_size=1, max_size=32), st.none() | st.integers(1, 15), st.sampled_from([list, tuple]))
+def test_flatten_few(sentences: list[str], max_chars: int | None, make: Callable[[list[str]], Any]) -> None:
+    few = flatten_few(make(sentences), max_chars)
+    if max_chars is not None and max(map(len, sentences)) > max_chars:
+        assert few is None
+        return
+    assert few is not None
+    expected = flatten(sentences)
+    assert few.data.tobytes() == expected.data.tobytes() and few.offsets.tolist() == expected.offsets.tolist()
+    assert (few.data.dtype, few.offsets.dtype) == (expected.data.dtype, expected.offsets.dtype)
+    assert few.offsets.flags.c_contiguous and not few.data.flags.writeable
+
+
+@pytest.mark.parametrize(
+    "sentences",
+    [
+        [],
+        ["a"] * 33,
+        ["a" * 20_000],
+        ["a", "b" * 9_000],
+        ["a", 1],
+        ["a", None],
+        [b"a"],
+        ["\ud800"],
+        iter(["a"]),
+        {"a": 1},
+        np.array(["a"]),
+        [np.str_("a")],
+    ],
+)
+def test_flatten_few_leaves_the_rest_to_strings(sentences: Any) -> None:
+    assert flatten_few(sentences, None) is None
 
 
 @given(

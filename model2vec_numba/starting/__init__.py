@@ -1,0 +1,1 @@
+"""Encode without compiled code, while another process compiles the kernels."""
