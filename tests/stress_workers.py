@@ -33,6 +33,7 @@ _OTHERS = ["\u4f60\u597d\uff0c\u4e16\u754c\u3002", "Gr\u00fc\u00dfe aus K\u00f6l
 _NEW = ["\u05d0\u05d1\u05d2 \u0928\u092e\u0938\u094d\u0924\u0947", "\ufdfa \ufb00", "\u0e2a\u0e27\u0e31\u0e2a", "\uc548\ub155 \ud55c\uad6d"]
 # All code points of a text are filled in some milliseconds.
 _SECONDS_BETWEEN_SIGNALS = 0.0005
+_ATTEMPTS = 50
 
 
 def load(folder: str | None = None) -> StaticModel:
@@ -160,11 +161,18 @@ def fill(folder: str, how: str) -> dict[str, Any]:
         depth -= 1
 
     if how == "fork":
-        thread = threading.Thread(target=model.encode, args=(text,))
-        thread.start()
-        while thread.is_alive() and fill_lock.acquire(blocking=False):
-            fill_lock.release()
-        met = thread.is_alive()
+        # Filling takes some milliseconds only, so this may need several attempts.
+        sys.setswitchinterval(1e-5)
+        for _ in range(_ATTEMPTS):
+            model = load(folder)
+            thread = threading.Thread(target=model.encode, args=(text,))
+            thread.start()
+            while thread.is_alive() and fill_lock.acquire(blocking=False):
+                fill_lock.release()
+            met = thread.is_alive()
+            if met:
+                break
+            thread.join()
         status = _status_of_child(lambda: np.array_equal(model.encode(_NEW), expected))
         thread.join()
     else:
