@@ -10,14 +10,19 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from model2vec_numba.tables.prefetch import STAGE_THREAD
 
 __all__ = ["main"]
+
+_PROGRAM = "model2vec-numba"
+# Shells set this variable to ask for the script that completes words, and for the words. It has click's usual name.
+_COMPLETE = "_MODEL2VEC_NUMBA_COMPLETE"
 
 _FAILURE = 1
 _SIGPIPE = 128 + 13
@@ -39,10 +44,19 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         if error.name != "click":
             raise
         _fail("the command line needs click: pip install 'model2vec-numba[cli]'")
+    shell = os.environ.get(_COMPLETE)
+    if shell and arguments is None:
+        from click.shell_completion import shell_complete
+
+        sys.exit(shell_complete(cli, {}, _PROGRAM, _COMPLETE, shell))
     _turn_signals_into_exceptions()
     # click's own `main` uses other exit codes and prints other messages.
     try:
-        with cli.make_context("model2vec-numba", list(sys.argv[1:] if arguments is None else arguments)) as context:
+        with (
+            warnings.catch_warnings(),
+            cli.make_context(_PROGRAM, list(sys.argv[1:] if arguments is None else arguments)) as context,
+        ):
+            warnings.showwarning = _show_warning
             cli.invoke(context)
     except click.exceptions.Exit as end:  # --help and --version
         sys.exit(end.exit_code)
@@ -51,13 +65,16 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.exit(_SIGPIPE)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
+        _show_notes(error)
         _leave(_SIGINT, own_process=arguments is None)
-    except _Terminated:
+    except _Terminated as error:
+        _show_notes(error)
         _leave(_SIGTERM, own_process=arguments is None)
     except Exception as error:
         if sys.flags.dev_mode:  # `python -X dev -m model2vec_numba ...` shows the traceback, for developers of this package
             raise
+        _show_notes(error)
         _fail(_describe(error))
     sys.exit(0)
 
@@ -126,6 +143,13 @@ def _leave(code: int, *, own_process: bool) -> NoReturn:
     sys.exit(code)
 
 
+def _show_notes(error: BaseException) -> None:
+    """Print the notes of an exception, such as the number of rows that are kept."""
+    for note in getattr(error, "__notes__", ()):
+        if sys.stderr is not None:
+            sys.stderr.write(f"{note}\n")
+
+
 def _describe(error: Exception) -> str:
     """Return a message about an error. For errors that users cause, it does not mention Python's exception types."""
     if isinstance(error, OSError) and error.strerror:
@@ -133,6 +157,12 @@ def _describe(error: Exception) -> str:
     if isinstance(error, (OSError, ValueError)):
         return str(error)
     return f"{type(error).__name__}: {error}"
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Print a warning on one line. Python would print a line of a program too, which users of the command line do not know."""
+    if sys.stderr is not None:
+        sys.stderr.write(f"warning: {' '.join(str(message).split())}\n")
 
 
 def _fail(message: str) -> NoReturn:

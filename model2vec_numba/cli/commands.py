@@ -2,47 +2,65 @@
 
 from __future__ import annotations
 
-import glob
+import errno
+import io
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from model2vec_numba.dtypes import INT8_SCALES, STORAGE_DTYPES, Int8Scales
-from model2vec_numba.extras import require
+from model2vec_numba.extras import OLDEST_FOR_TABLES, require
 from model2vec_numba.files.output import is_standard_output, is_stream, open_output
-from model2vec_numba.progress import NO_BAR, ProgressBar, terminal_progress_bar
+from model2vec_numba.progress import NO_BAR, ProgressBar, can_show_bar, is_terminal, terminal_progress_bar, waiting
 from model2vec_numba.starting.mode import VARIABLE, Mode
-from model2vec_numba.tables.columns import Columns
-from model2vec_numba.tables.encoding import EncodingJob
-from model2vec_numba.tables.inputs import InputTables
+from model2vec_numba.tables.finding import find_inputs
 from model2vec_numba.tables.lines import check_utf8, read_texts
+from model2vec_numba.tables.parquet import COMPRESSIONS
 from model2vec_numba.tables.sources import FORMATS, STANDARD_INPUT, TEXT_COLUMN, Input, format_of
 from model2vec_numba.tables.vector_files import Block, find_format
 from model2vec_numba.tables.writers import find_writer
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from model2vec_numba.model import StaticModel
 
 __all__ = ["cli"]
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
+# As in `vectors.form`, which needs NumPy.
+_PRECISIONS = ("float32", "float16", "int8", "uint8", "binary", "ubinary")
 # The number of texts that are encoded and written at a time. This keeps all cores busy, and the progress bar moves often.
 _BLOCK = 4096
+
+
+def _files(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Let the shell complete the path of a file."""
+    return [CompletionItem(incomplete, type="file")]
+
+
+def _folders(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Let the shell complete the path of a folder."""
+    return [CompletionItem(incomplete, type="dir")]
+
 
 _HUB_OPTIONS = (
     click.option("--subfolder", metavar="PATH", help="The subfolder of the folder or repository that holds the model."),
     click.option("--revision", metavar="NAME", help="The branch, tag or commit of the Hub repository."),
     click.option("--token", metavar="TOKEN", help="The access token for the Hub. Default: HF_TOKEN, or the token of your login."),
-    click.option("--cache-dir", metavar="FOLDER", help="The cache folder of the Hub."),
+    click.option("--cache-dir", metavar="FOLDER", shell_complete=_folders, help="The cache folder of the Hub."),
     click.option("--local-files-only", is_flag=True, help="Never use the network."),
     click.option("--force-download", is_flag=True, help="Download files from the Hub even if they are in the cache."),
-    click.option("-q", "--quiet", is_flag=True, help="Show no progress bar."),
+    click.option("-q", "--quiet", is_flag=True, help="Show no progress, and say nothing about files that are replaced."),
 )
 
 
@@ -74,8 +92,26 @@ def _split_names(_context: click.Context, _parameter: click.Parameter, value: st
     return None if value is None else tuple(dict.fromkeys(name for name in value.split(",") if name))
 
 
+def _read_ranges(_context: click.Context, _parameter: click.Parameter, value: str | None) -> NDArray[Any] | None:
+    """Return the array in the file given as `--ranges`."""
+    if value is None:
+        return None
+    import numpy as np
+
+    try:
+        return np.lib.format.read_array(io.BytesIO(Path(value).read_bytes()), allow_pickle=False)
+    except OSError as error:
+        raise click.BadParameter(f"{value}: {error.strerror}") from None
+    except ValueError as error:
+        raise click.BadParameter(f"{value}: expected a .npy file: {error}") from None
+
+
 _MODEL_OPTION = click.option(
-    "-m", "--model", metavar="MODEL", help="A folder, or the name of a Hugging Face Hub repository. Default: the bundled model."
+    "-m",
+    "--model",
+    metavar="MODEL",
+    shell_complete=_folders,
+    help="A folder, or the name of a Hugging Face Hub repository. Default: the bundled model.",
 )
 _OUTPUT_OPTION = click.option(
     "-o",
@@ -83,9 +119,10 @@ _OUTPUT_OPTION = click.option(
     metavar="OUT",
     default="-",
     callback=_checked_output,
+    shell_complete=_files,
     help="The file to write: .npy, .safetensors, .json or .jsonl. Default, and for -: JSON on standard output.",
 )
-_LENGTH_OPTIONS = (
+_VECTOR_OPTIONS = (
     click.option(
         "--max-length",
         metavar="N|none",
@@ -93,7 +130,28 @@ _LENGTH_OPTIONS = (
         help="Use only the first N tokens of a text, or all of them (none). Default: as in the model.",
     ),
     click.option("--normalize/--no-normalize", default=None, help="Whether to scale each vector to length 1. Default: as in the model."),
+    click.option(
+        "--dimensionality",
+        metavar="N",
+        type=click.IntRange(min=1),
+        help="Keep the first N dimensions, and normalise after that. Default: all of them.",
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice(_PRECISIONS),
+        default="float32",
+        show_default=True,
+        help="The type of the numbers of the vectors. binary and ubinary have a bit for each dimension.",
+    ),
+    click.option(
+        "--ranges",
+        metavar="FILE",
+        callback=_read_ranges,
+        shell_complete=_files,
+        help="For int8 and uint8: a .npy file of shape (2, dimensions) with the minimum and the maximum of each dimension.",
+    ),
 )
+_THREADS_OPTION = click.option("--num-threads", metavar="N", type=click.IntRange(min=1), help="The maximum number of threads. Default: all cores.")
 
 
 def _options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -119,14 +177,19 @@ _TABLE_OPTIONS = (
     click.option("--vectors", metavar="NAME", default="embedding", show_default=True, help="The name of the new column of vectors."),
     click.option("--format", "kind", type=click.Choice(FORMATS), help="The format of the input. Default: by the suffix of the file, else lines."),
     click.option(
-        "--dtype", type=click.Choice(["float32", "float16"]), default="float32", show_default=True, help="The type of the vectors in a table."
+        "--compression", type=click.Choice(COMPRESSIONS), help="How a .parquet file's columns are compressed, except the vectors. Default: zstd."
     ),
     click.option("--resume", is_flag=True, help="Continue an interrupted run of the same command."),
+    click.option(
+        "--overwrite/--no-overwrite",
+        default=None,
+        help="Drop the rows that an interrupted run has left, or refuse to replace a file. Default: files are replaced, rows are not dropped.",
+    ),
 )
 
 
 @cli.command()
-@click.argument("inputs", metavar="TEXT-OR-FILE...", nargs=-1)
+@click.argument("inputs", metavar="[TEXT-OR-FILE]...", nargs=-1, shell_complete=_files)
 @_options(
     _MODEL_OPTION,
     click.option(
@@ -135,9 +198,11 @@ _TABLE_OPTIONS = (
         metavar="OUT",
         default="-",
         callback=_checked_table_or_vector_output,
+        shell_complete=_files,
         help="The file to write. Its suffix decides the format. Default, and for -: JSON on standard output.",
     ),
-    *_LENGTH_OPTIONS,
+    *_VECTOR_OPTIONS,
+    _THREADS_OPTION,
 )
 @click.option("--batch-size", type=click.IntRange(min=1), default=1024, show_default=True, help="The number of texts to encode at a time.")
 @click.option("--text", "as_texts", is_flag=True, help="Each argument is a text, even if it looks like a path or a file has its name.")
@@ -146,15 +211,15 @@ def encode(
     inputs: Sequence[str],
     as_texts: bool,
     output: str,
-    batch_size: int,
     quiet: bool,
     column: str | None,
     keep: tuple[str, ...] | None,
     vectors: str,
     kind: str | None,
-    dtype: Literal["float32", "float16"],
+    compression: str | None,
     resume: bool,
-    **model_options: Any,
+    overwrite: bool | None,
+    **options: Any,
 ) -> None:
     """Write one vector for each text, in the order of the texts.
 
@@ -165,19 +230,26 @@ def encode(
 
     \b
     The suffix of OUT decides what is written:
-      .npy          a float32 array of shape (texts, dimensions)
+      .npy          an array of shape (texts, dimensions)
       .safetensors  the same array as a tensor with the name "embeddings"
       .json         a list of lists of numbers
       .jsonl        {"text": ..., "embedding": [...]} on each line
 
-    Numbers in JSON read back to exactly the same float32. The file appears under its name when it is complete.
+    Numbers in JSON read back to exactly the same float32. The file appears under its name when it is complete. Then it replaces a file of this name.
+
+    int8 and uint8 need --ranges, the same for all texts that will be compared. Compute them once, from some thousand typical texts:
+
+    \b
+      model2vec-numba encode sample.txt -o sample.npy
+      python -c "import numpy as np, model2vec_numba as m; np.save('ranges.npy', m.quantization_ranges(np.load('sample.npy')))"
 
     TABLES. A file with the suffix .parquet, .csv, .tsv, .jsonl, .ndjson, .json, .arrow, .feather or .ipc is a table with a column of texts. So is
     every input if --format is given. Text may be compressed: .csv.gz, .jsonl.zst, .txt.gz. A pattern such as "data/*.parquet" means all files that
-    match, in the order of their names. Then OUT is a .parquet, .csv, .jsonl, .arrow, .feather or .ipc file. It has the columns of the input and a
-    column of vectors. A null text gets a null vector. Standard output gets JSON lines. Tables are read, encoded and written at the same time, with
-    only a few batches in memory. CSV values are copied as text. If a run is interrupted, the finished rows are kept for --resume. Tables need
-    pyarrow: pip install 'model2vec-numba[arrow]'.
+    match, and a folder means all tables in it, in the order of their names. Then OUT is a .parquet, .csv, .jsonl, .arrow, .feather or .ipc file. It
+    has the columns of the input and a column of vectors. A null text gets a null vector. Standard output gets JSON lines. Tables are read, encoded
+    and written at the same time, with only a few batches in memory. CSV values are copied as text. If a run is interrupted, the finished rows are
+    kept for --resume. A run with neither --resume nor --overwrite is then refused. In Python, encode_table does the same. Tables need pyarrow: pip
+    install 'model2vec-numba[arrow]'.
 
     Exit codes: 0 for success, 1 for a failure, 2 for wrong arguments, 130 after Ctrl-C, 143 after SIGTERM, 141 if the reader of a
     pipe has ended.
@@ -193,59 +265,61 @@ def encode(
     if column is not None and kind is None:
         _check_tables(given)
     needs_tables = column is not None or keep is not None or resume or any(found.holds_columns for found in given)
+    shown = not quiet and not (is_standard_output(output) and is_terminal(sys.stdout))  # a progress bar would disturb the output
+    settings = {name: options.pop(name) for name in ("batch_size", "num_threads", "dimensionality", "precision", "ranges")}
+    _check_ranges(settings["precision"], settings["ranges"])
+    _say_replaced(output, overwrite, quiet)
     if needs_tables or not _is_vector_file(output):
-        _encode_tables(
+        if not is_stream(output) and find_writer(output) is None:
+            raise click.UsageError(f"{output}: tables can only be written to a .parquet, .csv, .jsonl or .arrow file")
+        if resume and (is_stream(output) or any(found.name == STANDARD_INPUT for found in given)):
+            raise click.UsageError("--resume needs files as input and a file as output")
+        require("pyarrow", "reading and writing tables", "arrow", OLDEST_FOR_TABLES)
+        from model2vec_numba.tables.encode_table import encode_table
+
+        encode_table(
             given,
+            column or TEXT_COLUMN,
             output,
-            Columns(column or TEXT_COLUMN, keep, vectors),
-            model_options,
-            batch_size=batch_size,
-            dtype=dtype,
+            model=partial(_load, quiet=quiet, **options),
+            keep=keep,
+            vectors=vectors,
             resume=resume,
-            quiet=quiet,
+            overwrite=overwrite,
+            compression=compression,
+            show_progress_bar=shown and can_show_bar(),
+            **settings,
         )
         return
+    if compression is not None:
+        raise click.UsageError(f"{output}: --compression is for .parquet files")
     write = find_format(output)
     # The output is opened first, so that an output that cannot be written is reported before the work.
     with open_output(output) as file:
-        texts = read_texts(given)
-        model = _load(quiet=quiet, **model_options)
-        with terminal_progress_bar(len(texts), show=not quiet and not _is_shown(output)) as bar:
-            write(file, (len(texts), model.dim), _encode_blocks(model, texts, batch_size, bar))
+        with waiting("reading the texts", show=shown):
+            texts = read_texts(given)
+        with waiting("loading the model", show=shown):
+            model = _load(quiet=quiet, **options)
+        with terminal_progress_bar(len(texts), show=shown) as bar:
+            blocks = _encode_blocks(model, texts, settings, bar)
+            first = next(blocks)
+            write(file, first[1].dtype, (len(texts), first[1].shape[1]), chain([first], blocks))
 
 
-def _encode_tables(
-    inputs: Sequence[Input],
-    output: str,
-    columns: Columns,
-    model_options: dict[str, Any],
-    *,
-    batch_size: int,
-    dtype: Literal["float32", "float16"],
-    resume: bool,
-    quiet: bool,
-) -> None:
-    """Encode tables. If the work is interrupted, say how many rows were kept."""
-    if not is_stream(output) and find_writer(output) is None:
-        raise click.UsageError(f"{output}: tables can only be written to a .parquet, .csv, .jsonl or .arrow file")
-    if resume and (is_stream(output) or any(found.name == STANDARD_INPUT for found in inputs)):
-        raise click.UsageError("--resume needs files as input and a file as output")
-    require("pyarrow", "reading and writing tables", "arrow")
-    with InputTables(inputs, columns) as tables:
-        model = _load(quiet=quiet, **model_options)
-        job = EncodingJob(tables, output, model, batch_size=batch_size, dtype=dtype, resume=resume)
-        try:
-            with terminal_progress_bar(tables.rows, show=not quiet and not _is_shown(output)) as bar:
-                job.run(bar)
-        except BaseException:
-            if job.rows_kept:
-                click.echo(f"{job.rows_kept:,} rows are kept. To continue after them, run the same command with --resume", err=True)
-            raise
+def _check_ranges(precision: str, ranges: NDArray[Any] | None) -> None:
+    """Raise an error if a type needs ranges that are not given, before the work begins."""
+    if ranges is None and precision in {"int8", "uint8"}:
+        raise click.UsageError(f"--precision {precision} needs --ranges FILE: model2vec-numba encode --help says how to make it")
 
 
-def _is_shown(output: str) -> bool:
-    """Return whether the output appears on the terminal. A progress bar would disturb it."""
-    return is_standard_output(output) and sys.stdout is not None and sys.stdout.isatty()
+def _say_replaced(output: str, overwrite: bool | None, quiet: bool) -> None:
+    """Say on standard error that a file will be replaced, or refuse it."""
+    if is_stream(output) or not Path(output).is_file():
+        return
+    if overwrite is False:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), output)
+    if overwrite is None and not quiet:
+        click.echo(f"{output} exists. It is replaced when the new file is complete", err=True)
 
 
 def _is_vector_file(target: str) -> bool:
@@ -269,15 +343,12 @@ def _check_tables(inputs: Sequence[Input]) -> None:
 
 def _find_inputs(argument: str, kind: str | None) -> list[Input]:
     """Return the inputs that an argument of `encode` means."""
-    if argument == STANDARD_INPUT:
-        return [Input(argument, kind or "lines")]
-    by_suffix = format_of(argument)
-    if os.path.exists(argument):  # noqa: PTH110 - Path.exists raises if a text is too long for a path (CPython < 3.12)
-        return [Input(argument, kind or by_suffix or "lines")]
-    if glob.has_magic(argument) and (by_suffix is not None or kind is not None or _looks_like_path(argument)):
-        found = sorted(name for name in glob.glob(argument, recursive=True) if not os.path.isdir(name))  # noqa: PTH207, PTH112 - keeps relative names
+    # A text may have the signs of a pattern.
+    may_be_pattern = kind is not None or format_of(argument) is not None or _looks_like_path(argument)
+    if may_be_pattern or argument == STANDARD_INPUT or os.path.exists(argument):  # noqa: PTH110 - Path.exists raises if a text is too long for a path
+        found = find_inputs(argument, kind)
         if found:
-            return [Input(name, kind or format_of(name) or "lines") for name in found]
+            return found
     if kind is not None or _looks_like_path(argument):
         raise click.UsageError(f"{argument}: no such file. To encode the argument itself, add --text")
     return [Input(argument, None)]
@@ -298,20 +369,23 @@ def _looks_like_path(argument: str) -> bool:
 
 @cli.command()
 @click.argument("text")
-@_options(_MODEL_OPTION, _OUTPUT_OPTION, *_LENGTH_OPTIONS, *_HUB_OPTIONS)
-def encode_single(text: str, output: str, **model_options: Any) -> None:
+@_options(_MODEL_OPTION, _OUTPUT_OPTION, *_VECTOR_OPTIONS, *_HUB_OPTIONS)
+def encode_single(text: str, output: str, quiet: bool, **options: Any) -> None:
     """Write the vector of one text.
 
     TEXT is always a text, never a file. OUT has the formats of encode, but holds one vector: a list of numbers, or an array of shape (dimensions,).
     """
     write = find_format(output)
+    settings = {name: options.pop(name) for name in ("dimensionality", "precision", "ranges")}
+    _check_ranges(settings["precision"], settings["ranges"])
+    _say_replaced(output, None, quiet)
     with open_output(output) as file:
-        vector = _load(**model_options).encode(check_utf8(text, "TEXT"))
-        write(file, vector.shape, [([text], vector[None])])
+        vector = _load(quiet=quiet, **options).encode(check_utf8(text, "TEXT"), **settings)
+        write(file, vector.dtype, vector.shape, [([text], vector[None])])
 
 
 @cli.command()
-@click.argument("model", required=False)
+@click.argument("model", required=False, shell_complete=_folders)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object instead of lines.")
 @_options(*_HUB_OPTIONS)
 def info(model: str | None, as_json: bool, **model_options: Any) -> None:
@@ -330,11 +404,24 @@ def info(model: str | None, as_json: bool, **model_options: Any) -> None:
 
 
 @cli.command()
-@click.argument("model", required=False)
-@click.option("-o", "--output", "folder", metavar="FOLDER", required=True, help="The folder to save to. A model in it is replaced.")
-@click.option("--dtype", type=click.Choice(STORAGE_DTYPES), help="The type to store the vectors in. Default: as in the model.")
-@click.option("--dims", type=click.IntRange(min=1), help="The number of dimensions to keep. The first ones are kept.")
-@click.option("--vocabulary", type=click.IntRange(min=1), help="Let the tokens share this number of vectors, found by k-means (needs scikit-learn).")
+@click.argument("model", required=False, shell_complete=_folders)
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    metavar="FOLDER",
+    required=True,
+    shell_complete=_folders,
+    help="The folder to save to. A model in it is replaced.",
+)
+@click.option("--quantize-to", type=click.Choice(STORAGE_DTYPES), help="The type to store the vectors in. Default: as in the model.")
+@click.option("--dimensionality", metavar="N", type=click.IntRange(min=1), help="Keep the first N dimensions. Default: all of them.")
+@click.option(
+    "--vocabulary-quantization",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Let the tokens share N vectors, found by k-means (needs scikit-learn).",
+)
 @click.option(
     "--int8-scales",
     type=click.Choice(INT8_SCALES),
@@ -346,9 +433,9 @@ def info(model: str | None, as_json: bool, **model_options: Any) -> None:
 def convert(
     model: str | None,
     folder: str,
-    dtype: str | None,
-    dims: int | None,
-    vocabulary: int | None,
+    quantize_to: str | None,
+    dimensionality: int | None,
+    vocabulary_quantization: int | None,
     int8_scales: Int8Scales,
     quiet: bool,
     **model_options: Any,
@@ -361,23 +448,30 @@ def convert(
     The command prints the cosines between the vectors of the two models, for some hundred texts in thirty languages. With int8, one scale for each
     row is more exact. One scale for the matrix gives the same integers as model2vec.
     """
-    loaded = _load(model, quiet=quiet, **model_options)
-    from model2vec_numba.cli.convert import compare
-    from model2vec_numba.cli.info import file_sizes, model_folder
-    from model2vec_numba.model import StaticModel, quantize_model
+    with waiting("loading the model", show=not quiet):
+        loaded = _load(model, quiet=quiet, **model_options)
+        from model2vec_numba.cli.convert import compare
+        from model2vec_numba.cli.info import file_sizes, model_folder
+        from model2vec_numba.files.layouts import find_layout
+        from model2vec_numba.model import StaticModel, quantize_model
 
-    show = not quiet and vocabulary is not None and sys.stderr is not None and sys.stderr.isatty()
-    smaller = quantize_model(loaded, vocabulary, dtype, dims, int8_scales=int8_scales, show_progress_bar=show)
+    target = Path(folder).expanduser()
+    if find_layout(target) is not None and not quiet:
+        click.echo(f"{folder} holds a model. It is replaced when the new one is complete", err=True)
+    show = not quiet and vocabulary_quantization is not None and can_show_bar()
+    with waiting("converting", show=not quiet and not show):
+        smaller = quantize_model(loaded, vocabulary_quantization, quantize_to, dimensionality, int8_scales=int8_scales, show_progress_bar=show)
     # The sizes are measured before saving, because the folder may be the same.
     sizes = file_sizes(model_folder(model, **model_options))
-    target = Path(folder).expanduser()
-    smaller.save_pretrained(target)
+    with waiting("saving and comparing", show=not quiet):
+        smaller.save_pretrained(target)
+        report = compare(loaded, sizes, StaticModel.from_pretrained(target), file_sizes(target))
     with open_output("-") as file:
-        file.write(compare(loaded, sizes, StaticModel.from_pretrained(target), file_sizes(target)).encode())
+        file.write(report.encode())
 
 
 @cli.command()
-@click.argument("files", metavar="FILE...", nargs=-1, type=click.Path(exists=True, dir_okay=False))
+@click.argument("files", metavar="[FILE]...", nargs=-1, type=click.Path(exists=True, dir_okay=False))
 @click.option("--seconds", type=click.FloatRange(0, 3600, min_open=True), default=5.0, show_default=True, help="About how long to measure.")
 @_options(_MODEL_OPTION, *_HUB_OPTIONS)
 def bench(files: Sequence[str], seconds: float, model: str | None, **options: Any) -> None:
@@ -399,7 +493,11 @@ def bench(files: Sequence[str], seconds: float, model: str | None, **options: An
 @cli.command()
 @_options(
     click.option(
-        "-m", "--model", metavar="MODEL", help="Compile only what this model needs: a folder, or the name of a Hub repository. Default: everything."
+        "-m",
+        "--model",
+        metavar="MODEL",
+        shell_complete=_folders,
+        help='Compile only what this model needs: a folder, the name of a Hub repository, or "default", the bundled model. Without it: everything.',
     ),
     *_HUB_OPTIONS,
 )
@@ -412,12 +510,14 @@ def warmup(model: str | None, quiet: bool, **options: Any) -> None:
     """
     # Also compile the kernels that use several threads, even if this machine has one processor: the code may be used on another machine.
     os.environ.setdefault("NUMBA_NUM_THREADS", str(max(2, os.cpu_count() or 1)))
-    from model2vec_numba.jit.announcement import announcement
-    from model2vec_numba.warmup import warmup as warm
+    with waiting("loading", show=not quiet):
+        from model2vec_numba.jit.announcement import announcement
+        from model2vec_numba.warmup import warmup as warm
 
-    # Loading the model must not compile anything before the progress is shown.
-    loaded = None if model is None else _load(model, quiet=quiet, compiling="never", **options)
+        # Loading the model must not compile anything before the progress is shown.
+        loaded = None if model is None else _load(None if model == "default" else model, quiet=quiet, compiling="never", **options)
     with terminal_progress_bar(None, show=not quiet, unit="steps") as bar:
+        bar.describe("compiling")
         announcement.silent = bar is not NO_BAR
         warmed = warm(loaded, lambda steps: bar.advance(1, steps))
     lines = [f"{folder}: {warmed.written.get(folder, 0)} files written, {warmed.found.get(folder, 0)} found" for folder in warmed.folders]
@@ -441,9 +541,9 @@ def _load(model: str | None, *, quiet: bool, max_length: int | str | None = None
     return StaticModel.from_pretrained(model, **arguments)
 
 
-def _encode_blocks(model: StaticModel, texts: list[str], batch_size: int, bar: ProgressBar) -> Iterator[Block]:
-    """Yield blocks of texts with their vectors. A block is encoded when it is asked for."""
-    for first in range(0, len(texts), _BLOCK):
+def _encode_blocks(model: StaticModel, texts: list[str], settings: Mapping[str, Any], bar: ProgressBar) -> Iterator[Block]:
+    """Yield blocks of texts with their vectors, at least one. A block is encoded when it is asked for."""
+    for first in range(0, max(1, len(texts)), _BLOCK):
         block = texts[first : first + _BLOCK]
-        yield block, model.encode(block, batch_size=batch_size)
+        yield block, model.encode(block, **settings)
         bar.advance(len(block))

@@ -48,7 +48,10 @@ def describe(model: StaticModel, folder: Path, as_json: bool) -> str:
 
 def _properties(model: StaticModel, folder: Path) -> dict[str, Any]:
     """Return the properties of a model by their names in the JSON report."""
-    arrays = (model.embedding, model.weights, model.token_mapping)
+    table = model._table
+    arrays = (table.matrix, table.mapping, table.factors, table.given)
+    # float32 weights are the same memory as those that were given.
+    sizes = {array.ctypes.data: array.nbytes for array in arrays if array is not None}
     return {
         "folder": str(folder),
         "dimensions": model.dim,
@@ -58,7 +61,7 @@ def _properties(model: StaticModel, folder: Path) -> dict[str, Any]:
         "weights": model.weights is not None,
         "mapping": model.token_mapping is not None,
         "bytes_on_disk": file_sizes(folder).all,
-        "bytes_in_memory": sum(array.nbytes for array in arrays if array is not None),
+        "bytes_in_memory": sum(sizes.values()),
         "normalize": model.normalize,
         "max_length": model.max_length,
         "median_token_length": model.median_token_length,

@@ -49,13 +49,15 @@ class PartialFile:
         self.path = temporary_name(self._path)
         self.rows = self.size = 0
 
-    def open(self, resume: bool) -> None:
+    def open(self, resume: bool, discard: bool = False) -> None:
         """Create the file, or continue an earlier one. The caller must call `leave` in the end, even if this call is interrupted.
 
         Args:
-            resume: whether to continue the unfinished file of an earlier run, if there is one. Otherwise that file is removed.
+            resume: whether to continue the unfinished file of an earlier run, if there is one and it is from an equal job.
+            discard: whether to remove an unfinished file that is not continued. Otherwise it is an error.
 
         Raises:
+            FileExistsError: there is an unfinished file, and it is neither continued nor removed.
             OSError: the target cannot be written.
             ValueError: another process is writing the file, or the unfinished file is from a different job. The message says what differs.
         """
@@ -66,8 +68,7 @@ class PartialFile:
             if journal is not None:
                 # A process that was killed may have left this one.
                 successor(self._path.with_name(journal["file"])).unlink(missing_ok=True)
-            if journal is not None and journal["rows"] and resume:
-                self._check_job(journal["job"])
+            if journal is not None and journal["rows"] and self._continues(journal, resume, discard):
                 self.path, self.rows, self.size = self._path.with_name(journal["file"]), journal["rows"], journal["bytes"]
                 self._begun = True
                 return
@@ -163,16 +164,22 @@ class PartialFile:
         usable = is_temporary(path) and path.is_file() and path.stat().st_size >= journal["bytes"]
         return journal if usable else None
 
-    def _check_job(self, job: dict[str, Any]) -> None:
-        """Raise a ValueError that names the differences if `job`, from a journal, is not the job of this file."""
+    def _continues(self, journal: dict[str, Any], resume: bool, discard: bool) -> bool:
+        """Return whether to continue the unfinished file of a journal; see `open`. ``False``: it is removed."""
+        if not resume:
+            if not discard:
+                text = f"{journal['rows']:,} rows of an interrupted run are kept: continue after them with resume, or drop them with overwrite"
+                raise FileExistsError(errno.EEXIST, text, self._target)
+            return False
         # Convert to JSON and back, because JSON turns tuples into lists.
-        own = json.loads(json.dumps(self._job))
+        own, job = json.loads(json.dumps(self._job)), journal["job"]
         differing = [name for name in {**own, **job} if own.get(name) != job.get(name)]
-        if differing:
+        if differing and not discard:
             named = ", ".join(differing[:_MAX_NAMED]) + (", ..." if len(differing) > _MAX_NAMED else "")
             raise ValueError(
-                f"{self._target}: the unfinished file is from a run with different {named} and cannot be resumed: start again without resume"
+                f"{self._target}: the unfinished file is from a run with different {named} and cannot be resumed: start again with overwrite"
             )
+        return not differing
 
     def _remove_journal(self) -> None:
         """Remove the journal, if there is one."""

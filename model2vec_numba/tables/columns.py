@@ -55,20 +55,18 @@ class Columns:
         return wanted
 
 
-def output_schema(schema: pa.Schema, columns: Columns, dim: int, dtype: str) -> pa.Schema:
+def output_schema(schema: pa.Schema, columns: Columns, vectors: pa.DataType) -> pa.Schema:
     """Return the schema of the output: the kept columns, and after them the column of vectors.
 
     Args:
         schema: the columns that are read.
         columns: the names of the columns.
-        dim: the number of dimensions of a vector.
-        dtype: the type of the elements of a vector, ``"float32"`` or ``"float16"``.
+        vectors: the type of the column of vectors.
     """
     import pyarrow as pa
 
     kept = [field for field in schema if columns.keep is None or field.name in columns.keep]
-    elements = pa.float16() if dtype == "float16" else pa.float32()
-    return pa.schema([*kept, pa.field(columns.vectors, pa.list_(elements, dim))])
+    return pa.schema([*kept, pa.field(columns.vectors, vectors)])
 
 
 def append_vectors(batch: pa.RecordBatch, vectors: pa.Array, schema: pa.Schema) -> pa.RecordBatch:

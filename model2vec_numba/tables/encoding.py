@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from model2vec_numba.files.atomic import name_in_errors
 from model2vec_numba.files.output import is_stream, open_output
@@ -44,9 +46,13 @@ class EncodingJob:
         tables: the inputs. The caller closes them.
         target: the file to write, or ``-`` for standard output. A stream gets CSV if its name ends in ``.csv``, else JSON lines.
         model: the model.
-        batch_size: the number of texts that the model encodes at a time.
-        dtype: the type of the elements of a vector.
+        settings: arguments of `StaticModel.encode_arrow`.
+        compression: how the columns of a Parquet file are compressed, except the vectors.
         resume: whether to continue the file that an interrupted job left. If there is none, the job starts from the beginning.
+        discard: whether to drop the rows that an interrupted job left, if they are not continued. Otherwise they are an error.
+
+    Raises:
+        ValueError: a setting is out of range.
     """
 
     def __init__(
@@ -54,18 +60,25 @@ class EncodingJob:
         tables: InputTables,
         target: str,
         model: StaticModel,
+        settings: Mapping[str, Any],
         *,
-        batch_size: int = 1024,
-        dtype: Literal["float32", "float16"] = "float32",
+        compression: str = "zstd",
         resume: bool = False,
+        discard: bool = False,
     ) -> None:
+        import pyarrow as pa
+
         self._tables = tables
         self._target = target
         self._model = model
-        self._batch_size = batch_size
-        self._dtype = dtype
+        self._settings = settings
+        self._compression = compression
         self._resume = resume
-        self._schema = output_schema(tables.schema, tables.columns, model.dim, dtype)
+        self._discard = discard
+        vectors = model.encode_arrow(pa.array([], pa.string()), **settings)
+        self.rows_resumed = 0
+        """The number of rows that an interrupted job had written, after `run` has begun."""
+        self._schema = output_schema(tables.schema, tables.columns, vectors.type)
         self._partial = None if is_stream(target) else PartialFile(target, self._describe())
 
     @property
@@ -73,13 +86,14 @@ class EncodingJob:
         """The number of rows in an unfinished file that a later job can resume after. 0 if there is no such file."""
         return 0 if self._partial is None else self._partial.rows
 
-    def run(self, bar: ProgressBar = NO_BAR) -> None:
-        """Encode all rows and complete the output.
+    def run(self, bar: ProgressBar = NO_BAR) -> int:
+        """Encode all rows and complete the output. Return the number of rows in it.
 
         Args:
             bar: a progress bar that counts the rows that were written.
 
         Raises:
+            FileExistsError: an earlier run left rows, which are neither continued nor dropped.
             OSError: an input cannot be read, or the output cannot be written. The message names it.
             ValueError: an input is not in its format, or the output cannot hold its columns, or the unfinished file is from another job. The
                 message names the file.
@@ -90,7 +104,7 @@ class EncodingJob:
             bar.advance(self.rows_kept)
             reads_standard_input = any(given.name == STANDARD_INPUT for given in self._tables.inputs)
             batches = prefetcher.ahead(regroup(self._tables.batches(self.rows_kept)), _MAX_WAIT_SECONDS if reads_standard_input else None)
-            self._write(prefetcher.ahead(self._encode(batches)), writer, bar)
+            return self._write(prefetcher.ahead(self._encode(batches)), writer, bar)
 
     def _open_writer(self, stack: ExitStack) -> Writer:
         """Open the output. The calls that end its use are put on `stack`."""
@@ -100,18 +114,19 @@ class EncodingJob:
         if open_writer is None:
             raise ValueError(f"{self._target}: not a table file, expected a .parquet, .csv, .jsonl or .arrow file")
         stack.callback(self._partial.leave)
-        self._partial.open(self._resume)
-        return open_writer(self._partial.path, self._schema, self._partial.rows, self._partial.size)
+        self._partial.open(self._resume, self._discard)
+        self.rows_resumed = self._partial.rows
+        return open_writer(self._partial.path, self._schema, self._partial.rows, self._partial.size, self._compression)
 
     def _encode(self, batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, int | None]]:
         """Yield the output of each batch, and an estimate of the number of all rows."""
         text = self._tables.columns.text
         for batch in batches:
-            vectors = self._model.encode_arrow(batch[text], batch_size=self._batch_size, dtype=self._dtype)
+            vectors = self._model.encode_arrow(batch[text], **self._settings)
             yield append_vectors(batch, vectors, self._schema), self._tables.estimate_rows()
 
-    def _write(self, batches: Iterator[tuple[pa.RecordBatch, int | None]], writer: Writer, bar: ProgressBar) -> None:
-        """Write all batches and complete the file. Each batch comes with an estimate of the number of all rows."""
+    def _write(self, batches: Iterator[tuple[pa.RecordBatch, int | None]], writer: Writer, bar: ProgressBar) -> int:
+        """Write all batches and complete the file. Each batch comes with an estimate of the number of all rows. Return the number of rows."""
         partial = self._partial
         done = self.rows_kept
         # A thread saves the file while the next rows are encoded: syncing it to the disk takes about as long as encoding them.
@@ -140,10 +155,13 @@ class EncodingJob:
                 raise
         if partial is not None:
             partial.finish(writer.path)
+        return done
 
     def _describe(self) -> dict[str, Any]:
         """Return everything that the output depends on, as a dict that JSON can store. A job is resumed only if this dict is equal."""
-        model, columns = self._model, self._tables.columns
+        model, columns, settings = self._model, self._tables.columns, self._settings
+        normalize = settings.get("normalize")
+        ranges = settings.get("ranges")
         return {
             "inputs": [[os.path.realpath(given.name) if given.is_file else given.name, given.kind] for given in self._tables.inputs],
             **{f"contents of {given.name}": file_state(given.name) for given in self._tables.inputs if given.is_file},
@@ -152,18 +170,23 @@ class EncodingJob:
             "keep": columns.keep,
             "vectors": columns.vectors,
             "model": _digest(model),
-            "normalize": model.normalize,
-            "max_length": model.max_length,
-            "dtype": self._dtype,
+            "normalize": model.normalize if normalize is None else normalize,
+            "max_length": settings.get("max_length", model.max_length),
+            "dimensionality": settings.get("dimensionality"),
+            "precision": settings.get("precision", "float32"),
+            "ranges": None if ranges is None else np.asarray(ranges, np.float32).tolist(),
+            "compression": self._compression,
         }
 
 
 def _digest(model: StaticModel) -> str:
-    """Return a digest of everything that a model consists of."""
-    digest = hashlib.blake2b(model.tokenizer.to_str().encode(), digest_size=16)
-    for array in (model.embedding, model.weights, model.token_mapping):
+    """Return a digest of everything that a model consists of, except its settings."""
+    table = model._table
+    # `model.tokenizer` would be the library's object, which is slow to make, and has `max_length` in it.
+    digest = hashlib.blake2b(model._spec.text.encode(), digest_size=16)
+    digest.update(f"{table.dtype} {table.scale}".encode())
+    for array in (table.matrix, table.weights, table.mapping):
         # The same bytes can be numbers of several types.
-        digest.update(b"none" if array is None else f"{array.dtype.name} {array.shape}".encode())
-        digest.update(b"" if array is None else array.data.cast("B"))
-    digest.update(model.embedding_dtype.encode())
+        digest.update(f"{array.dtype.name} {array.shape}".encode())
+        digest.update(array.reshape(-1).data)
     return digest.hexdigest()

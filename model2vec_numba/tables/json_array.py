@@ -10,10 +10,19 @@ from typing import Any
 
 from model2vec_numba.tables.sources import TEXT_COLUMN
 
-__all__ = ["JsonArray", "array_elements"]
+__all__ = ["JsonArray", "array_elements", "read_integer"]
 
 _CHUNK_CHARS = 1 << 20
 _WHITE_SPACE = re.compile(r"[ \t\n\r]*")
+
+
+# Python reads no integer of more than 4,300 digits. This many digits are more than any other type holds.
+_MAX_DIGITS = 400
+
+
+def read_integer(literal: str) -> int:
+    """Return an integer of JSON. Of a very long one, only the first digits are read."""
+    return int(literal[:_MAX_DIGITS])
 
 
 class JsonArray(io.RawIOBase):
@@ -71,7 +80,7 @@ def array_elements(file: io.BufferedReader) -> Iterator[tuple[Any, str]]:
 
 def _elements(reader: io.TextIOWrapper) -> Iterator[tuple[Any, str]]:
     """Yield each element of a JSON array, and its text."""
-    decoder = json.JSONDecoder()
+    decoder = json.JSONDecoder(parse_int=read_integer)
     text, at, number, ended = "", 0, 0, False
 
     def more() -> None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from model2vec_numba.tables.columns import Columns
-from model2vec_numba.tables.json_array import JsonArray
+from model2vec_numba.tables.json_array import JsonArray, read_integer
 from model2vec_numba.tables.sources import Source
 from model2vec_numba.tables.table_reader import TableReader
 
@@ -28,6 +28,8 @@ _BLOCK_BYTES = 8 << 20
 _PART_BYTES = 1 << 18
 # The time that pyarrow takes grows with the square of the depth: 0.01 s for 100 levels, 38 s for 12,000.
 _MAX_DEPTH = 100
+# An error shows at most this many digits.
+_MAX_SHOWN = 40
 # Integers beyond this one are not all equal to a float64.
 _LARGEST_EXACT = 2**53
 
@@ -180,7 +182,7 @@ def _explain(message: str, block: _Block) -> str:
         lines.append(number)
         where = f"{block.unit} {number}"
         try:
-            value = json.loads(line.decode())
+            value = json.loads(line.decode(), parse_int=read_integer)
         except UnicodeDecodeError as error:
             return f"{where}: not UTF-8 at byte {error.start + 1}"
         except ValueError as error:
@@ -236,10 +238,14 @@ def _without_rounding(table: pa.Table, block: _Block, schema: pa.Schema | None) 
             table = table.set_column(table.schema.get_field_index(field.name), field.name, unsigned)
             continue
         for number, line in enumerate(block.content.split(b"\n"), block.first):
-            rounded = None if not line or line.isspace() else _rounded(json.loads(line).get(field.name), field.type)
+            if not line or line.isspace():
+                continue
+            rounded = _rounded(json.loads(line, parse_int=read_integer).get(field.name), field.type)
             if rounded is not None:
+                digits = str(rounded)
+                shown = digits if len(digits) <= _MAX_SHOWN else f"{digits[:_MAX_SHOWN]}..."
                 raise ValueError(
-                    f"{block.unit} {number}: column {field.name!r} has the integer {rounded}, which would lose digits as a number of this column: "
+                    f"{block.unit} {number}: column {field.name!r} has the integer {shown}, which would lose digits as a number of this column: "
                     "write its numbers as strings, or do not copy this column (keep)"
                 )
     return table
@@ -278,7 +284,7 @@ def _rounded(value: Any, kind: pa.DataType) -> int | None:
     import pyarrow as pa
 
     if pa.types.is_floating(kind):
-        if type(value) is int and abs(value) > _LARGEST_EXACT and int(float(value)) != value:
+        if type(value) is int and abs(value) > _LARGEST_EXACT and not _is_exact(value):
             return value
     elif isinstance(value, list):
         return next((found for item in value if (found := _rounded(item, kind.value_type)) is not None), None)
@@ -288,11 +294,19 @@ def _rounded(value: Any, kind: pa.DataType) -> int | None:
     return None
 
 
+def _is_exact(value: int) -> bool:
+    """Return whether a float64 is equal to an integer."""
+    try:
+        return int(float(value)) == value
+    except OverflowError:
+        return False
+
+
 def _unify(schema: pa.Schema, other: pa.Schema, block: _Block) -> pa.Schema:
     """Return the columns of two schemas. pyarrow guesses times in strings, which later lines may not confirm, so they stay strings."""
     import pyarrow as pa
 
-    other = pa.schema([pa.field(field.name, _without_times(field.type)) for field in other])
+    other = pa.schema([pa.field(field.name, _with_strings(field.type, pa.types.is_temporal)) for field in other])
     # pyarrow would keep the first type.
     unsigned = {field.name for one in (schema, other) for field in one if pa.types.is_uint64(field.type)}
     schema, other = (
@@ -309,32 +323,19 @@ def _complete(schema: pa.Schema) -> pa.Schema:
     """Return a schema with strings in place of nulls."""
     import pyarrow as pa
 
-    return pa.schema([pa.field(field.name, _without_nulls(field.type)) for field in schema])
+    return pa.schema([pa.field(field.name, _with_strings(field.type, pa.types.is_null)) for field in schema])
 
 
-def _without_times(kind: pa.DataType) -> pa.DataType:
-    """Return a type with strings in place of times."""
+def _with_strings(kind: pa.DataType, replaced: Callable[[pa.DataType], bool]) -> pa.DataType:
+    """Return a type with strings in place of the types for which `replaced` is true."""
     import pyarrow as pa
 
-    if pa.types.is_temporal(kind):
+    if replaced(kind):
         return pa.string()
     if pa.types.is_list(kind):
-        return pa.list_(_without_times(kind.value_type))
+        return pa.list_(_with_strings(kind.value_type, replaced))
     if pa.types.is_struct(kind):
-        return pa.struct([(field.name, _without_times(field.type)) for field in kind])
-    return kind
-
-
-def _without_nulls(kind: pa.DataType) -> pa.DataType:
-    """Return a type with strings in place of nulls."""
-    import pyarrow as pa
-
-    if pa.types.is_null(kind):
-        return pa.string()
-    if pa.types.is_list(kind):
-        return pa.list_(_without_nulls(kind.value_type))
-    if pa.types.is_struct(kind):
-        return pa.struct([(field.name, _without_nulls(field.type)) for field in kind])
+        return pa.struct([(field.name, _with_strings(field.type, replaced)) for field in kind])
     return kind
 
 

@@ -85,14 +85,16 @@ def name_errors(name: str) -> Iterator[None]:
     """In a ``with`` block, make the message of each error name a file. Libraries raise errors of many types for bad content."""
     try:
         yield
-    except (MemoryError, ImportError):
+    except ImportError:
         raise
+    except MemoryError as error:
+        raise MemoryError(f"{name}: there is not enough memory to read it: a line or a row may be very long") from error
     except OSError as error:
         if error.filename is not None:
             raise
         raise OSError(f"{name}: {error.strerror or error}") from error
     except Exception as error:
-        message = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        message = str(error) if isinstance(error, (ValueError, EOFError, lzma.LZMAError)) else f"{type(error).__name__}: {error}"
         raise ValueError(f"{name}: {message}") from error
 
 
@@ -138,6 +140,50 @@ class Source:
         return self._raw_buffer.tell()
 
 
+class _Streams(io.RawIOBase):
+    """The content of a file of bz2 or xz, which may have several streams. Python's own files drop a later stream that is damaged without an error.
+
+    Args:
+        file: the compressed bytes.
+        make: returns a decompressor for one stream.
+    """
+
+    def __init__(self, file: BinaryIO, make: Callable[[], Any]) -> None:
+        self._file = file
+        self._make = make
+        self._decompressor = make()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        content = b""
+        while not content:
+            given = b""
+            if self._decompressor.eof:
+                given = self._next_stream()
+                if not given:
+                    return 0
+                self._decompressor = self._make()
+            elif self._decompressor.needs_input:
+                given = self._file.read(_BUFFER_BYTES)
+                if not given:
+                    raise EOFError("the compressed file is cut off")
+            content = self._decompressor.decompress(given, len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
+
+    def _next_stream(self) -> bytes:
+        """Return the bytes from the next stream on. Zeros between two streams of xz mean nothing. Empty: there is no other stream."""
+        given: bytes = self._decompressor.unused_data.lstrip(b"\0")
+        while not given:
+            read = self._file.read(_BUFFER_BYTES)
+            if not read:
+                break
+            given = read.lstrip(b"\0")
+        return given
+
+
 def _zstd(file: BinaryIO) -> Any:
     """Return a file of the content of a zstd file."""
     pa = require("pyarrow", "reading zstd", "arrow")
@@ -148,7 +194,7 @@ def _zstd(file: BinaryIO) -> Any:
 _DECOMPRESSORS: dict[bytes, Callable[[BinaryIO], Any]] = {
     b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
     b"\x28\xb5\x2f\xfd": _zstd,
-    b"\xfd7zXZ\x00": lzma.LZMAFile,
+    b"\xfd7zXZ\x00": lambda file: _Streams(file, lzma.LZMADecompressor),
 }
 
 
@@ -160,15 +206,15 @@ def _decompressed(file: Any) -> Any:
             return io.BufferedReader(decompressor(file), _BUFFER_BYTES)
     # Only bz2's first bytes are ASCII. The digit and the magic number of the first block follow them.
     if head[:3] == b"BZh" and head[4:10] == b"1AY&SY":
-        return io.BufferedReader(bz2.BZ2File(file), _BUFFER_BYTES)
+        return io.BufferedReader(_Streams(file, bz2.BZ2Decompressor), _BUFFER_BYTES)
     return file
 
 
 def _is_array_of_strings(name: str) -> bool:
-    """Return whether a JSON file is an array that is empty or begins with a string."""
+    """Return whether a JSON file is an array that is empty or begins with a string, or cannot be read."""
     try:
         with Source(name) as source:
             head = source.file.read(_HEAD_BYTES).removeprefix(b"\xef\xbb\xbf").lstrip()
     except (OSError, EOFError, ValueError, lzma.LZMAError):
-        return False  # reading it again says what is wrong
+        return True  # every kind of output reads texts, and that says what is wrong
     return head[:1] == b"[" and head[1:].lstrip()[:1] in {b'"', b"]"}

@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Block", "Format", "find_format", "json_rows"]
 
-Block = tuple[list[str], "NDArray[np.float32]"]
-"""Texts and their vectors, float32 of shape (texts, dim)."""
+Block = tuple[list[str], "NDArray[Any]"]
+"""Texts and their vectors, shape (texts, dim)."""
 
-Format = Callable[[Output, tuple[int, ...], Iterable[Block]], None]
-"""Writes all blocks to a file. The shape is the shape of all vectors together, (texts, dim), or (dim,) for the vector of a single text."""
+Format = Callable[[Output, "np.dtype[Any]", tuple[int, ...], Iterable[Block]], None]
+"""Writes all blocks to a file. The type and the shape are those of all vectors together, (texts, dim), or (dim,) for the vector of a single text."""
+
+# The names of types in a safetensors file.
+_TENSOR_TYPES = {"float32": "F32", "float16": "F16", "int8": "I8", "uint8": "U8"}
 
 
 def find_format(target: str) -> Format:
@@ -37,29 +40,31 @@ def find_format(target: str) -> Format:
     return known
 
 
-def _write_npy(file: Output, shape: tuple[int, ...], blocks: Iterable[Block]) -> None:
+def _write_npy(file: Output, dtype: np.dtype[Any], shape: tuple[int, ...], blocks: Iterable[Block]) -> None:
     """Write NumPy's format."""
     from numpy.lib.format import write_array_header_1_0
 
-    write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    write_array_header_1_0(file, {"descr": dtype.newbyteorder("<").str, "fortran_order": False, "shape": shape})
     _write_values(file, blocks)
 
 
-def _write_safetensors(file: Output, shape: tuple[int, ...], blocks: Iterable[Block]) -> None:
+def _write_safetensors(file: Output, dtype: np.dtype[Any], shape: tuple[int, ...], blocks: Iterable[Block]) -> None:
     """Write a safetensors file with one tensor."""
     from model2vec_numba.files.tensors import make_header
 
-    file.write(make_header({"embeddings": {"dtype": "F32", "shape": shape, "data_offsets": (0, 4 * math.prod(shape))}}))
+    tensor = {"dtype": _TENSOR_TYPES[dtype.name], "shape": shape, "data_offsets": (0, dtype.itemsize * math.prod(shape))}
+    file.write(make_header({"embeddings": tensor}))
     _write_values(file, blocks)
 
 
 def _write_values(file: Output, blocks: Iterable[Block]) -> None:
-    """Write the numbers of all vectors as little-endian float32."""
+    """Write the numbers of all vectors in little-endian order."""
     for _, vectors in blocks:
-        file.write(vectors.astype("<f4", copy=False).data)
+        # Not `.data`: a buffered file cannot write an array without elements.
+        file.write(vectors.astype(vectors.dtype.newbyteorder("<"), copy=False).tobytes())
 
 
-def _write_json(file: Output, shape: tuple[int, ...], blocks: Iterable[Block]) -> None:
+def _write_json(file: Output, _dtype: np.dtype[Any], shape: tuple[int, ...], blocks: Iterable[Block]) -> None:
     """Write a JSON list of vectors, or the list of one vector."""
     opening, closing = (b"[", b"]\n") if len(shape) == 2 else (b"", b"\n")
     file.write(opening)
@@ -70,7 +75,7 @@ def _write_json(file: Output, shape: tuple[int, ...], blocks: Iterable[Block]) -
     file.write(closing)
 
 
-def _write_jsonl(file: Output, _shape: tuple[int, ...], blocks: Iterable[Block]) -> None:
+def _write_jsonl(file: Output, _dtype: np.dtype[Any], _shape: tuple[int, ...], blocks: Iterable[Block]) -> None:
     """Write a JSON object with the text and its vector on each line."""
     for texts, vectors in blocks:
         rows = zip(map(_json_text, texts), json_rows(vectors), strict=True)
@@ -90,6 +95,8 @@ def json_rows(vectors: NDArray[Any]) -> Iterator[str]:
 
     if not np.isfinite(vectors).all():
         raise ValueError("a vector has a value that is not finite. JSON cannot hold it; use .npy or .safetensors")
+    if vectors.dtype == np.float16:
+        vectors = vectors.astype(np.float32)
     # 0.5 us a number. Also tried: astype("U") 0.9, json.dumps of the row as Python floats 0.6 (with nearly twice the digits), "%.9g" 0.2
     # (with 10 % more digits, and it writes -0.0 in a form that JSON readers take for an integer).
     return (f"[{', '.join(map(str, row))}]" for row in vectors)

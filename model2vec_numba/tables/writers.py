@@ -18,7 +18,7 @@ from model2vec_numba.tables.vector_files import json_rows
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Writer", "find_writer", "open_text_writer"]
+__all__ = ["TABLE_SUFFIXES", "Writer", "find_writer", "open_text_writer"]
 
 
 class Writer(Protocol):
@@ -40,9 +40,9 @@ class Writer(Protocol):
         """Close the file as it is, after an error."""
 
 
-Opener = Callable[[Path, "pa.Schema", int, int], Writer]
-"""Opens an existing file for a table with a schema. The last two arguments are the numbers of rows and of bytes to keep. Bytes after them are
-dropped. Both are 0 for a new file."""
+Opener = Callable[[Path, "pa.Schema", int, int, str], Writer]
+"""Opens an existing file for a table with a schema. Then come the numbers of rows and of bytes to keep. Bytes after them are dropped. Both are 0 for
+a new file. The last argument is the compression of a Parquet file."""
 
 
 def find_writer(target: str) -> Opener | None:
@@ -58,7 +58,7 @@ def open_text_writer(target: str, output: Output, schema: pa.Schema) -> Writer:
 class _ArrowFile:
     """Writes Arrow's file format. pyarrow cannot continue such a file, so the batches to keep are copied to a new one."""
 
-    def __init__(self, path: Path, schema: pa.Schema, rows: int, size: int) -> None:
+    def __init__(self, path: Path, schema: pa.Schema, rows: int, size: int, _compression: str) -> None:
         import pyarrow as pa
 
         # The old file stays as it is until the new one has a checkpoint.
@@ -236,20 +236,21 @@ class _Csv:
 
 def _json_vectors(batch: pa.RecordBatch) -> list[str]:
     """Return each vector of a batch as a JSON list, or ``null``."""
-    import numpy as np
-
     vectors = batch.column(batch.num_columns - 1)
     dim = vectors.type.list_size
     values = vectors.values.to_numpy()[vectors.offset * dim : (vectors.offset + len(vectors)) * dim]
-    rows = json_rows(values.reshape(len(vectors), dim).astype(np.float32))
+    rows = json_rows(values.reshape(len(vectors), dim))
     return [row if valid else "null" for row, valid in zip(rows, vectors.is_valid().to_pylist(), strict=True)]
 
 
 _OPENERS: dict[str, Opener] = {
-    ".parquet": lambda path, schema, _rows, size: ParquetWriter(path, schema, size),
+    ".parquet": lambda path, schema, _rows, size, compression: ParquetWriter(path, schema, size, compression),
     ".arrow": _ArrowFile,
     ".feather": _ArrowFile,
     ".ipc": _ArrowFile,
-    ".csv": lambda path, schema, _rows, size: _TextFile(_Csv(schema, size == 0), path, size),
-    ".jsonl": lambda path, schema, _rows, size: _TextFile(_JsonLines(schema, size == 0), path, size),
+    ".csv": lambda path, schema, _rows, size, _compression: _TextFile(_Csv(schema, size == 0), path, size),
+    ".jsonl": lambda path, schema, _rows, size, _compression: _TextFile(_JsonLines(schema, size == 0), path, size),
 }
+
+TABLE_SUFFIXES = tuple(_OPENERS)
+"""The suffixes of the files that can be written."""

@@ -160,7 +160,7 @@ def write(name: str, blocks: Iterable[NDArray[np.float32]]) -> bytes:
     memory = Memory()
     blocks = list(blocks)
     shape = (sum(map(len, blocks)), blocks[0].shape[1])
-    find_format(name)(memory, shape, [([f"text {i}" for i in range(len(block))], block) for block in blocks])
+    find_format(name)(memory, np.dtype(np.float32), shape, [([f"text {i}" for i in range(len(block))], block) for block in blocks])
     return memory.data
 
 
@@ -326,6 +326,66 @@ def test_a_folder_is_no_text(call: Callable[..., Result]) -> None:
     assert call("encode", ".").error().startswith(".: ")
 
 
+# Files that are replaced
+
+
+@pytest.mark.parametrize("name", ["out.npy", "out.parquet"])
+def test_a_file_that_is_replaced(name: str, call: Callable[..., Result], tiny_folder: Path) -> None:
+    """It is said on standard error, and it can be forbidden."""
+    if name.endswith("parquet"):
+        pytest.importorskip("pyarrow.parquet")
+    arguments = ["encode", "the cat", "-m", tiny_folder, "-o", name]
+
+    def said(*options: str) -> str:
+        result = call(*arguments, *options)
+        assert (result.code, result.out) == (0, "")
+        return result.err
+
+    assert said() == ""
+    content = Path(name).read_bytes()
+    assert said() == f"{name} exists. It is replaced when the new file is complete\n"
+    assert said("-q") == said("--overwrite") == ""
+    assert call(*arguments, "sat", "--no-overwrite").error() == f"{name}: {os.strerror(errno.EEXIST)}"
+    assert Path(name).read_bytes() == content
+    assert [path.name for path in Path.cwd().iterdir()] == [name]
+    Path(name).unlink()
+    assert call(*arguments, "--no-overwrite").code == 0
+
+
+def test_a_model_that_is_replaced(call: Callable[..., Result], tiny_folder: Path) -> None:
+    assert call("convert", tiny_folder, "-o", "half", "--quantize-to", "float16").err == ""
+    assert call("convert", tiny_folder, "-o", "half").err == "half holds a model. It is replaced when the new one is complete\n"
+    assert call("convert", tiny_folder, "-o", "half", "-q").err == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "ranges.npy: No such file or directory"),
+        (b"text", "ranges.npy: expected a .npy file"),
+        (b"", "ranges.npy: expected a .npy file"),
+    ],
+    ids=str,
+)
+def test_ranges_that_cannot_be_read(content: bytes | None, says: str, call: Callable[..., Result]) -> None:
+    if content is not None:
+        Path("ranges.npy").write_bytes(content)
+    result = call("encode", "text", "--precision", "int8", "--ranges", "ranges.npy", "-o", "out.npy")
+    assert (result.code, result.out) == (2, "")
+    assert says in result.err
+
+
+def test_precisions_of_one_text(call: Callable[..., Result], default_model: StaticModel) -> None:
+    assert call("encode-single", "a cat", "--precision", "binary", "--dimensionality", "64", "-o", "one.safetensors").code == 0
+    found = load_file("one.safetensors")["embeddings"]
+    expected = default_model.encode("a cat", precision="binary", dimensionality=64)
+    assert (found.dtype, found.tolist()) == (expected.dtype, expected.tolist())
+    for command_name in ("encode-single", "encode"):
+        result = call(command_name, "a cat", "--precision", "int8", "-o", "two.npy")
+        assert (result.code, Path("two.npy").exists()) == (2, False)
+        assert "--precision int8 needs --ranges FILE" in result.err
+
+
 # Standard streams that are closed or full
 
 
@@ -417,7 +477,7 @@ def test_a_signal_in_the_middle_of_writing(sent: signal.Signals, code: int, suff
     write_lines(tmp_path / "texts.txt")
     out = tmp_path / f"out{suffix}"
     out.write_text("as before")
-    arguments = command("encode", tmp_path / "texts.txt", "-o", out, code=script)
+    arguments = command("encode", tmp_path / "texts.txt", "-o", out, "-q", code=script)
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
         assert running.stderr is not None
         assert running.stderr.read(len("second block")) == b"second block"
@@ -464,7 +524,7 @@ def test_a_full_disk(function: str, existing: bool, call: Callable[..., Result],
     if existing:
         Path("out.npy").write_text("as before")
     fail_at(function, monkeypatch)
-    assert call("encode", "text", "-o", "out.npy").error() == "out.npy: " + os.strerror(errno.ENOSPC)
+    assert call("encode", "text", "-o", "out.npy", "-q").error() == "out.npy: " + os.strerror(errno.ENOSPC)
     assert [path.read_text() for path in Path.cwd().iterdir()] == ["as before"] * existing
 
 
@@ -534,10 +594,10 @@ def test_output_may_replace_the_input(call: Callable[..., Result], tiny_folder: 
 
 @pytest.mark.parametrize("name", ["nowhere/out.npy", "file/out.npy", "folder.json", "x" * 300 + ".npy"])
 def test_output_that_cannot_be_written_is_found_first(name: str, call: Callable[..., Result]) -> None:
-    Path("file").touch()
+    Path("file").write_bytes(b"\xff")
     Path("folder.json").mkdir()
     # The input and the model are wrong too, but the output is checked first.
-    assert call("encode", ".", "-m", "./nowhere", "-o", name).error().startswith(f"{name}: ")
+    assert call("encode", "file", "-m", "./nowhere", "-o", name, "-q").error().startswith(f"{name}: ")
     assert sorted(path.name for path in Path.cwd().iterdir()) == ["file", "folder.json"]
     assert not list(Path("folder.json").iterdir())
 
@@ -743,8 +803,18 @@ def test_info_of_a_quantised_vocabulary(call: Callable[..., Result], tmp_path: P
     assert (facts["vocabulary"], facts["rows"], facts["dimensions"], facts["storage_dtype"]) == (4, 2, 3, "float16")
     assert (facts["weights"], facts["mapping"], facts["max_length"], facts["unknown_id"]) == (True, True, None, 0)
     assert facts["bytes_on_disk"] == sum(map(len, contents))
-    assert facts["bytes_in_memory"] == 2 * 3 * 2 + 4 * 4 + 4 * 4
+    assert facts["bytes_in_memory"] == 2 * 3 * 2 + 4 * 4 + 4 * 4 + 8 * 4
     assert re.search(r"^max length: +none$", call("info", folder).out, re.MULTILINE)
+
+
+def test_a_warning_is_one_line(tmp_path: Path) -> None:
+    matrix = np.full((3000, 2), 0.5, np.float32)
+    matrix[7] = np.nan
+    folder = write_model(tmp_path / "model", model_bytes(new_tokenizer("wordpiece-uncased"), {"embeddings": matrix}))
+    done = subprocess.run(command("info", folder), check=False, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout
+    where = f"{folder / 'model.safetensors'}: 1 of 3000 rows of the embedding matrix hold NaN or infinity"
+    assert done.stderr.startswith(f"warning: {where}") and done.stderr.count("\n") == 1
 
 
 def test_info_names_the_part_that_is_not_compiled(call: Callable[..., Result], tmp_path: Path) -> None:
@@ -804,9 +874,9 @@ def test_bench_without_the_peer(call: Callable[..., Result], tiny_folder: Path, 
 
 CONVERSIONS: dict[str, tuple[list[str], dict[str, Any]]] = {
     "as it is": ([], {}),
-    "int8": (["--dtype", "int8"], {"quantize_to": "int8"}),
-    "int8, a scale a row": (["--dtype", "int8", "--int8-scales", "row"], {"quantize_to": "int8", "int8_scales": "row"}),
-    "dims": (["--dims", "2", "--dtype", "float16"], {"dimensionality": 2, "quantize_to": "float16"}),
+    "int8": (["--quantize-to", "int8"], {"quantize_to": "int8"}),
+    "int8, a scale a row": (["--quantize-to", "int8", "--int8-scales", "row"], {"quantize_to": "int8", "int8_scales": "row"}),
+    "dims": (["--dimensionality", "2", "--quantize-to", "float16"], {"dimensionality": 2, "quantize_to": "float16"}),
 }
 
 
@@ -830,7 +900,7 @@ def test_convert(name: str, call: Callable[..., Result], tiny_folder: Path) -> N
 
 def test_convert_of_the_default_model(call: Callable[..., Result], default_model: StaticModel) -> None:
     """The cosines are those that NumPy computes for half of the dimensions."""
-    result = call("convert", "-o", "half", "--dims", "128")
+    result = call("convert", "-o", "half", "--dimensionality", "128")
     sample = (Path(model2vec_numba.__file__).parent / "cli" / "sample.txt").read_text(encoding="utf-8").splitlines()
     vectors = default_model.encode(sample, normalize=False).astype(np.float64)
     vectors = vectors[vectors.any(axis=1)]
@@ -838,7 +908,7 @@ def test_convert_of_the_default_model(call: Callable[..., Result], default_model
     assert len(shares) > 100
     assert f"{len(shares)} sample texts: mean {shares.mean():.5f}, worst {shares.min():.5f}" in result.out
     # The output may be the folder of the input.
-    again = call("convert", "half", "-o", "half", "--dims", "64")
+    again = call("convert", "half", "-o", "half", "--dimensionality", "64")
     assert again.code == 0
     assert StaticModel.from_pretrained("half").dim == 64
     assert " 128 " in again.out.splitlines()[1] and " 64 " in again.out.splitlines()[2]
@@ -846,10 +916,10 @@ def test_convert_of_the_default_model(call: Callable[..., Result], default_model
 
 def test_convert_a_vocabulary(call: Callable[..., Result], tiny_folder: Path) -> None:
     pytest.importorskip("sklearn")
-    result = call("convert", tiny_folder, "-o", "smaller", "--vocabulary", "3")
+    result = call("convert", tiny_folder, "-o", "smaller", "--vocabulary-quantization", "3")
     assert (result.code, result.err) == (0, "")
     assert StaticModel.from_pretrained("smaller").vocabulary_quantization == 3
-    assert "already quantised" in call("convert", "smaller", "-o", "other", "--vocabulary", "2").error()
+    assert "already quantised" in call("convert", "smaller", "-o", "other", "--vocabulary-quantization", "2").error()
 
 
 def test_convert_what_knows_none_of_the_sample(call: Callable[..., Result], tmp_path: Path) -> None:
@@ -860,7 +930,10 @@ def test_convert_what_knows_none_of_the_sample(call: Callable[..., Result], tmp_
 
 @pytest.mark.parametrize(
     ("options", "says"),
-    [(["--dims", "9999"], "dimensionality must be an integer from 1 to "), (["--vocabulary", "9999"], "vocabulary_quantization must be an integer")],
+    [
+        (["--dimensionality", "9999"], "dimensionality must be an integer from 1 to "),
+        (["--vocabulary-quantization", "9999"], "vocabulary_quantization must be an integer"),
+    ],
 )
 def test_convert_that_cannot_be(options: list[str], says: str, call: Callable[..., Result], tiny_folder: Path) -> None:
     assert says in call("convert", tiny_folder, "-o", "smaller", *options).error()
@@ -885,8 +958,8 @@ def test_convert_that_cannot_be(options: list[str], says: str, call: Callable[..
         (["encode", "a", "--max-length", "0"], "expected an integer of 1 or more, or none, not '0'"),
         (["encode", "a", "--max-length", "many"], "expected an integer of 1 or more, or none, not 'many'"),
         (["convert"], "Missing option '-o'"),
-        (["convert", "-o", "out", "--dtype", "int4"], "'int4' is not one of"),
-        (["convert", "-o", "out", "--dims", "0"], "--dims"),
+        (["convert", "-o", "out", "--quantize-to", "int4"], "'int4' is not one of"),
+        (["convert", "-o", "out", "--dimensionality", "0"], "--dimensionality"),
         (["encode", "a", "--max-length", "-1"], "expected an integer of 1 or more, or none, not '-1'"),
     ],
 )
@@ -1043,11 +1116,20 @@ def test_bar_on_a_terminal(tmp_path: Path) -> None:
 @posix
 @pytest.mark.exhaustive
 def test_terminal_without_a_bar(tmp_path: Path) -> None:
-    """With `--quiet` or without tqdm nothing is shown."""
+    """With `--quiet` nothing is shown, and without tqdm no bar."""
     arguments = ["encode", "text", "-o", str(tmp_path / "out.npy")]
     assert terminal(command(*arguments, "--quiet", code=bar_after(0))).err == ""
-    assert terminal(command(*arguments, code=bar_after(0, "sys.modules['tqdm'] = None"))).err == ""
+    assert "|" not in terminal(command(*arguments, code=bar_after(0, "sys.modules['tqdm'] = None"))).err
     assert read(tmp_path / "out.npy").shape == (1, 256)
+
+
+@posix
+def test_a_message_while_the_model_is_loaded(tiny_folder: Path, tmp_path: Path) -> None:
+    code = "from model2vec_numba import progress; progress._DELAY_SECONDS = 0.01\nfrom model2vec_numba.cli import main; main()"
+    result = terminal(command("encode", "text", "-m", tiny_folder, "-o", tmp_path / "out.npy", code=code))
+    assert result.code == 0
+    text = "loading the model ..."
+    assert f"{text}\r{' ' * len(text)}\r" in result.err
 
 
 @posix

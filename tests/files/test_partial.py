@@ -147,7 +147,7 @@ def test_nothing_is_left_of_a_killed_run(moment: str, name: str, resume: bool, t
         run(first, patched)
     first._lock.release()  # the operating system does so
     second = PartialFile(target, JOB)
-    second.open(resume)
+    second.open(resume, discard=True)
     second.path.write_bytes(b"whole")
     second.finish(second.path)
     second.leave()

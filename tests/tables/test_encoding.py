@@ -164,7 +164,7 @@ def test_types_stay(call: Callable[..., Result], default_model: StaticModel) -> 
 def test_float16(call: Callable[..., Result], default_model: StaticModel) -> None:
     write(Path("in.parquet"), table())
     for out in OUT:
-        assert call("encode", "in.parquet", "-o", f"out.{out}", "--dtype", "float16").code == 0
+        assert call("encode", "in.parquet", "-o", f"out.{out}", "-q", "--precision", "float16").code == 0
         expected = default_model.encode([text or "" for text in texts(100)]).astype(np.float16)
         for row, vector in zip(read(Path(f"out.{out}")), expected, strict=True):
             assert row["embedding"] is None or np.array(row["embedding"], np.float16).tobytes() == vector.tobytes()
@@ -394,6 +394,17 @@ def test_without_pyarrow(tmp_path: Path) -> None:
     assert done.stderr == b"error: ImportError: reading and writing tables needs pyarrow: pip install 'model2vec-numba[arrow]'\n"
 
 
+def test_an_old_pyarrow(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("text\na\n")
+    code = "import pyarrow; pyarrow.__version__ = '24.0.0'; from model2vec_numba.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code, "encode", "in.csv", "-o", "out.parquet"], cwd=tmp_path, check=False, capture_output=True)
+    message = (
+        b"error: ImportError: reading and writing tables needs pyarrow 25 or newer, found 24.0.0: pip install --upgrade 'model2vec-numba[arrow]'\n"
+    )
+    assert (done.returncode, done.stderr) == (1, message)
+    assert not (tmp_path / "out.parquet").exists()
+
+
 # Interruptions
 
 
@@ -439,7 +450,7 @@ def test_resume(given: str, out: str, torn: bool, call: Callable[..., Result], m
     name = f"out.{out}"
     write(Path(f"in.{given}"), table())
     write(Path(f"more.{given}"), table(13))
-    arguments = ["encode", f"in.{given}", f"more.{given}", "-o", name]
+    arguments = ["encode", f"in.{given}", f"more.{given}", "-o", name, "-q"]
     assert call(*arguments).code == 0
     whole = Path(name).read_bytes()
     Path(name).write_bytes(b"the old one")
@@ -448,7 +459,7 @@ def test_resume(given: str, out: str, torn: bool, call: Callable[..., Result], m
             Interrupted(patch, 5 if kept == 72 else 3, KeyboardInterrupt())
             result = call(*arguments, "--resume")
         assert result.code == 130
-        assert result.err == f"{kept} rows are kept. To continue after them, run the same command with --resume\n"
+        assert result.err == f"{kept} rows are kept. To continue after them, do the same again with resume (--resume on the command line)\n"
         assert Path(name).read_bytes() == b"the old one"
         assert len(files()) == 5
         if torn:
@@ -485,15 +496,29 @@ def test_interrupted_before_the_first_part(call: Callable[..., Result], monkeypa
 
 
 @pytest.mark.usefixtures("small_batches")
-def test_what_was_left_is_forgotten_without_resume(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_left_is_dropped_only_if_it_is_asked_for(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
     write(Path("in.parquet"), table())
     with monkeypatch.context() as patch:
         Interrupted(patch, 3, OSError(28, "No space left on device"))
         result = call("encode", "in.parquet", "-o", "out.parquet")
         assert result.code == 1
         assert result.err.endswith("\nerror: out.parquet: No space left on device\n")
-    assert len(files()) == 3
-    assert call("encode", "in.parquet", "-o", "out.parquet").code == 0
+    left = files()
+    assert len(left) == 3
+    result = call("encode", "in.parquet", "-o", "out.parquet")
+    assert result.code == 1
+    assert result.err == (
+        "error: out.parquet: 18 rows of an interrupted run are kept: continue after them with resume, or drop them with overwrite\n"
+    )
+    assert files() == left
+    # Another job is not resumed, unless it may drop the rows.
+    assert call("encode", "in.parquet", "-o", "out.parquet", "--keep", "id", "--resume").code == 1
+    assert files() == left
+    with monkeypatch.context() as patch:
+        Interrupted(patch, 5, KeyboardInterrupt())
+        result = call("encode", "in.parquet", "-o", "out.parquet", "--keep", "id", "--resume", "--overwrite")
+        assert result.err.startswith("36 rows are kept")
+    assert call("encode", "in.parquet", "-o", "out.parquet", "--overwrite").code == 0
     assert files() == ["in.parquet", "out.parquet"]
 
 
@@ -504,7 +529,9 @@ def test_what_was_left_is_forgotten_without_resume(call: Callable[..., Result], 
         (["--keep", "id"], "keep"),
         (["--no-normalize"], "normalize"),
         (["--max-length", "3"], "max_length"),
-        (["--dtype", "float16"], "dtype"),
+        (["--precision", "float16"], "precision"),
+        (["--dimensionality", "64"], "dimensionality"),
+        (["--compression", "snappy"], "compression"),
         (["--column", "tag"], "column"),
         ([], "contents of in.parquet"),
         (["more.parquet"], "inputs, contents of more.parquet"),
@@ -543,7 +570,7 @@ def test_another_job_is_not_resumed(
     result = call(*arguments, *changed, "--resume")
     assert (result.code, result.err) == (
         1,
-        f"error: out.parquet: the unfinished file is from a run with different {differing} and cannot be resumed: start again without resume\n",
+        f"error: out.parquet: the unfinished file is from a run with different {differing} and cannot be resumed: start again with overwrite\n",
     )
     assert files() == before
 
@@ -783,6 +810,7 @@ def test_progress(given: str, call: Callable[..., Result], monkeypatch: pytest.M
     """The total is known, or it is estimated and the estimate becomes good."""
     monkeypatch.setattr(json_lines, "_BLOCK_BYTES", 4096)
     seen: list[tuple[int, int | None]] = []
+    described: list[str] = []
 
     class Bar:
         total: int | None = None
@@ -796,13 +824,17 @@ def test_progress(given: str, call: Callable[..., Result], monkeypatch: pytest.M
         def __exit__(self, *_: object) -> None:
             pass
 
+        def set_description(self, text: str) -> None:
+            described.append(text)
+
         def update(self, count: int) -> None:
             seen.append((count, self.total))
 
-    monkeypatch.setattr("tqdm.tqdm", Bar)
+    monkeypatch.setattr("tqdm.auto.tqdm", Bar)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     write(Path(f"in.{given}"), table(1000))
     assert call("encode", f"in.{given}", "-o", "out.parquet").code == 0
+    assert described == ["opening", "loading the model", ""]
     assert sum(count for count, _ in seen) == 1000
     # pyarrow reads text ahead, so the first estimates are too low for such a small file.
     assert seen[-1][1] == pytest.approx(1000, rel=0.03)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import re
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,9 @@ def footer_of(content: bytes) -> bytes:
 
 def random_vectors(count: int, dim: int, dtype: Any, seed: int, *, nulls: bool) -> list[Any]:
     draw = np.random.default_rng(seed)
-    values = draw.standard_normal((count, dim)).astype("f2" if dtype == pa.float16() else "f4")
+    # pyarrow's own conversion needs pandas in pyarrow 25.
+    kind = np.dtype({"float": "float32", "halffloat": "float16"}.get(str(dtype), str(dtype)))
+    values = draw.standard_normal((count, dim)).astype(kind) if np.issubdtype(kind, np.floating) else draw.integers(0, 256, (count, dim)).astype(kind)
     return [None if nulls and draw.random() < 0.3 else list(row) for row in values]
 
 
@@ -62,7 +66,7 @@ NULLS = pytest.mark.skipif(int(pa.__version__.partition(".")[0]) < 26, reason="p
 
 @pytest.mark.parametrize("nulls", [False, pytest.param(True, marks=NULLS)], ids=["whole", "nulls"])
 @pytest.mark.parametrize("dim", [1, 2, 63, 64, 256, 300])
-@pytest.mark.parametrize("dtype", [pa.float32(), pa.float16()], ids=str)
+@pytest.mark.parametrize("dtype", [pa.float32(), pa.float16(), pa.int8(), pa.uint8()], ids=str)
 @pytest.mark.parametrize("read", READERS)
 def test_readers(read: Callable[[Path], list[Any]], dtype: Any, dim: int, nulls: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Several row groups, one of several pages, and a slice that begins in the middle of an array."""
@@ -83,6 +87,24 @@ def test_readers(read: Callable[[Path], list[Any]], dtype: Any, dim: int, nulls:
     assert read(path) == vectors[3:]
     assert pq.read_table(path)["id"].to_pylist() == list(range(3, len(vectors)))
     assert pq.read_metadata(path).num_row_groups == len(counts)
+
+
+@pytest.mark.parametrize("dtype", [pa.int8(), pa.uint8()], ids=str)
+def test_integers_take_a_byte(dtype: Any, tmp_path: Path) -> None:
+    """All integers, and pages whose last group of indices is not full."""
+    values = np.arange(125 * 19).astype(np.uint8)
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(values.view(str(dtype))), 125)
+    batch = pa.record_batch({"embedding": vectors})
+    path = tmp_path / "vectors.parquet"
+    path.touch()
+    sink = ParquetWriter(path, batch.schema, 0)
+    sink.write(batch)
+    sink.close()
+    assert pq.read_table(path).schema.equals(batch.schema)
+    for read in READERS:
+        with suppress(pytest.skip.Exception):
+            assert list(map(list, read(path))) == vectors.to_pylist()
+    assert pq.read_metadata(path).row_group(0).total_byte_size < len(values) + 1300
 
 
 @NULLS
@@ -141,7 +163,7 @@ def test_other_columns(names: list[str], tmp_path: Path) -> None:
         batch = batch.set_column(0, "id", batch["id"].dictionary_encode())
     path = tmp_path / "ours.parquet"
     path.touch()
-    sink = ParquetWriter(path, batch.schema, 0)
+    sink = ParquetWriter(path, batch.schema, 0, "snappy")
     sink.write(batch)
     sink.write(batch)
     sink.close()
@@ -161,6 +183,34 @@ def test_other_columns(names: list[str], tmp_path: Path) -> None:
             if not one.path_in_schema.startswith("embedding"):
                 assert one.statistics == other.statistics
                 assert (one.compression, one.total_compressed_size) == (other.compression, other.total_compressed_size)
+
+
+def test_metadata_for_readers(tmp_path: Path) -> None:
+    """Who wrote the file, and the smallest and largest values, which readers use to leave out row groups."""
+    batch = batch_of([[1.0], [2.0], [3.0]], 1, pa.float32(), {"id": [5, None, 7], "word": ["b", "a", "c"]})
+    path = tmp_path / "vectors.parquet"
+    path.touch()
+    sink = ParquetWriter(path, batch.schema, 0)
+    sink.write(batch)
+    size = sink.checkpoint()
+    sink.abandon()
+    sink = ParquetWriter(path, batch.schema, size)
+    sink.write(batch.slice(2))
+    sink.close()
+    metadata = pq.read_metadata(path)
+    assert re.fullmatch(r"model2vec-numba version [\w.+-]+ \(build pyarrow-[\w.+-]+\)", metadata.created_by)
+    statistics = [[metadata.row_group(i).column(j).statistics for j in range(2)] for i in range(2)]
+    assert [[(one.min, one.max, one.null_count) for one in group] for group in statistics] == [
+        [(5, 7, 1), ("a", "c", 0)],
+        [(7, 7, 0), ("c", "c", 0)],
+    ]
+    assert pq.read_table(path, filters=[("word", "<", "b")])["id"].to_pylist() == [None]
+    duckdb = pytest.importorskip("duckdb")
+    query = f"SELECT path_in_schema, stats_min_value, stats_max_value FROM parquet_metadata('{path}') WHERE path_in_schema = 'word'"
+    assert duckdb.sql(query).fetchall() == [("word", "a", "c"), ("word", "c", "c")]
+    assert duckdb.sql(f"SELECT id FROM '{path}' WHERE word > 'b' AND id > 6").fetchall() == [(7,), (7,)]
+    polars = pytest.importorskip("polars")
+    assert polars.scan_parquet(path).filter(polars.col("word") == "a").select("id").collect()["id"].to_list() == [None]
 
 
 # Parts

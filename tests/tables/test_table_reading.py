@@ -21,7 +21,7 @@ import pytest
 from helpers import Result
 
 from model2vec_numba import StaticModel
-from model2vec_numba.tables import csv_text, json_array, json_lines, plain_types, readers
+from model2vec_numba.tables import csv_text, json_array, json_lines, plain_types, readers, sources
 from model2vec_numba.tables.columns import Columns
 from model2vec_numba.tables.readers import open_table
 from model2vec_numba.tables.sources import format_of
@@ -164,6 +164,19 @@ def test_integers_keep_their_digits(size: int, tmp_path: Path, monkeypatch: pyte
     write_jsonl(path, [{"text": "a", "n": {"list": [2**63 + 1]}}])
     with pytest.raises(ValueError, match="line 1: column 'n' has the integer 9223372036854775809"):
         rows_of(path, "jsonl")
+
+
+@pytest.mark.parametrize("digits", [309, 400, 5000])
+@pytest.mark.parametrize("before", ["", '{"text": "a", "n": 1}\n', '{"text": "a", "n": 0.5}\n'])
+def test_integers_beyond_all_types(before: str, digits: int, tmp_path: Path) -> None:
+    """Python itself reads no integer of 5,000 digits."""
+    (tmp_path / "in.jsonl").write_text(f'{before}{{"text": "a", "n": -{"9" * digits}}}\n')
+    line = 1 + before.count("\n")
+    with pytest.raises(ValueError, match=rf"in.jsonl: line {line}: column 'n' has the integer -9{{39}}\.\.\., which would lose digits"):
+        rows_of(tmp_path / "in.jsonl", "jsonl")
+    (tmp_path / "in.json").write_text(f'["a", {"9" * digits}]')
+    with pytest.raises(ValueError, match=r"in.json: element 2: expected an object or a string, found 9"):
+        rows_of(tmp_path / "in.json", "json")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
@@ -394,9 +407,41 @@ def test_compressed_text(kind: str, compression: str, call: Callable[..., Result
     Path(f"cut.{kind}.{compression}").write_bytes(whole[: len(whole) * 2 // 3])
     error = call("encode", f"cut.{kind}.{compression}", "-o", "out.arrow").error()
     assert error.startswith(f"cut.{kind}.{compression}: ")
+    # No part is lost without a word.
+    damaged = compress(content[half:].encode())
+    for name, later in (("tail", b"no part"), ("part", bytes([damaged[0] ^ 0x55]) + damaged[1:])):
+        Path(f"{name}.{kind}.{compression}").write_bytes(compress(content.encode()) + later)
+        error = call("encode", f"{name}.{kind}.{compression}", "-o", "out.arrow").error()
+        assert error.startswith(f"{name}.{kind}.{compression}: "), error
     if kind == "txt":
         assert call("encode", f"in.txt.{compression}", "-o", "out.npy").code == 0
         assert np.load("out.npy").tobytes() == default_model.encode(texts).tobytes()
+
+
+def test_padding_after_xz(call: Callable[..., Result]) -> None:
+    Path("in.txt.xz").write_bytes(lzma.compress(b"a\n") + bytes(8) + lzma.compress(b"b\n") + bytes(4))
+    assert call("encode", "in.txt.xz", "-o", "out.npy").code == 0
+    assert len(np.load("out.npy")) == 2
+
+
+def test_an_array_that_cannot_be_decompressed(call: Callable[..., Result]) -> None:
+    whole = gzip.compress(json.dumps(["a text"] * 1000).encode())
+    for content in (whole[:20], whole[:-8] + bytes(8)):
+        Path("in.json.gz").write_bytes(content)
+        assert call("encode", "in.json.gz", "-o", "out.npy").error().startswith("in.json.gz: ")
+
+
+@pytest.mark.parametrize("name", ["in.txt", "in.jsonl"])
+def test_too_little_memory(name: str, call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line may be longer than the memory, and a small compressed file may hold it."""
+
+    def refuse(*_: object) -> int:
+        raise MemoryError
+
+    monkeypatch.setattr(sources._Streams, "readinto", refuse)
+    Path(f"{name}.xz").write_bytes(lzma.compress(b'{"text": "a"}\n'))
+    error = call("encode", f"{name}.xz", "-o", "out.parquet").error()
+    assert error == f"MemoryError: {name}.xz: there is not enough memory to read it: a line or a row may be very long"
 
 
 def test_formats_of_names() -> None:
