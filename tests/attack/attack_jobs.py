@@ -29,6 +29,9 @@ from model2vec_numba.tables.parquet import ParquetWriter
 FORMATS = ("parquet", "arrow", "csv", "jsonl")
 WORDS = ("cat", "sat", "the", "here", "na\u00efve", 'a "quote"', "line\nbreak")
 ROWS = 6000
+BATCH_ROWS = 300
+# What comes after these rows is the end of a job.
+LAST_ROWS = ROWS - 2 * BATCH_ROWS
 
 
 def table(draw: random.Random) -> pa.Table:
@@ -54,7 +57,7 @@ def write(path: Path, content: pa.Table) -> None:
 
 def slow_down(seconds: float) -> None:
     """Make small batches that are saved one by one, and wait after each."""
-    columns._ROWS, encoding._BATCHES_PER_SAVE, readers._BLOCK_ROWS, json_lines._BLOCK_BYTES = 300, 1, 250, 20_000
+    columns._ROWS, encoding._BATCHES_PER_SAVE, readers._BLOCK_ROWS, json_lines._BLOCK_BYTES = BATCH_ROWS, 1, 250, 20_000
 
     def slow(method: Callable[..., None]) -> Callable[..., None]:
         def write_slowly(writer: object, batch: object) -> None:
@@ -91,6 +94,9 @@ class Job:
             sys.stderr.flush()
         finally:
             os._exit(code)
+
+    def has_ended(self) -> bool:
+        return os.waitid(os.P_PID, self.id, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def end(self) -> tuple[int, str]:
         """Wait for the end. Return the exit code, negative for a signal, and the messages."""
@@ -129,25 +135,51 @@ class Attack:
 
     def kills(self, out: str, count: int) -> str:
         """Kill a job at random moments, and resume it until it is complete."""
-        killed = files = signalled = 0
-        while killed < count:
+        moments = dict.fromkeys(("before", "while", "after"), 0)
+        files = signalled = 0
+        while sum(moments.values()) < count:
             given = self.draw.choice(FORMATS)
             while True:
+                before = self.saved_rows(out)
                 job = Job(self.folder, f"in.{given}", "-o", f"out.{out}", "--resume")
-                time.sleep(self.draw.uniform(0, 0.7 * self.seconds))
-                sent = self.draw.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT))
-                if killed < count:
-                    os.kill(job.id, sent)
+                # A job that begins near the end has little left to save, and is mostly spared.
+                if sum(moments.values()) < count and (before < LAST_ROWS or self.draw.random() < 0.2):
+                    self.wait_for_moment(job, out, before)
+                    os.kill(job.id, self.draw.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)))
                 code, messages = job.end()
                 if code == 0:
                     break
                 assert code in {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, 130, 143}, (code, messages)
-                killed += 1
+                complete = (self.folder / f"out.{out}").exists()
+                moments["after" if complete else "while" if self.saved_rows(out) > before else "before"] += 1
                 signalled += code != -signal.SIGKILL
-                assert not (self.folder / f"out.{out}").exists() or code != -signal.SIGKILL or self.take(out) == self.whole[given, out]
+                # A kill at the very end leaves the lock, and perhaps the journal. The next job removes them.
+                assert not complete or (self.folder / f"out.{out}").read_bytes() == self.whole[given, out]
             files += 1
             assert self.take(out) == self.whole[given, out], (given, out)
-        return f"{killed} kills ({signalled} by SIGTERM or Ctrl-C), {files} complete files, all right"
+        named = ", ".join(f"{number} {moment} it saved rows" for moment, number in moments.items())
+        return f"{sum(moments.values())} kills ({named}; {signalled} by SIGTERM or Ctrl-C), {files} complete files, all right"
+
+    def saved_rows(self, out: str) -> int:
+        """Return how many rows are safely on the disk. 0 if no job is unfinished."""
+        try:
+            journal = json.loads((self.folder / f".out.{out}.model2vec-numba.json").read_bytes())
+            return int(journal["rows"]) if (self.folder / journal["file"]).exists() else 0
+        except FileNotFoundError:
+            return 0
+
+    def wait_for_moment(self, job: Job, out: str, before: int) -> None:
+        """Wait for a random moment in the life of a job that began after `before` rows.
+
+        Mostly this is soon after the job has saved a random number of rows. On a busy machine, a random time would mostly end before the first rows.
+        """
+        rows = before + self.draw.random() * ROWS / 2
+        if before >= LAST_ROWS or self.draw.random() < 0.2:
+            time.sleep(self.draw.uniform(0, 0.7 * self.seconds))
+            return
+        while self.saved_rows(out) < min(rows, LAST_ROWS) and not job.has_ended():
+            time.sleep(0.002)
+        time.sleep(self.draw.choice((0, 0.01, 0.05)) * self.draw.random())
 
     def pairs(self, out: str, count: int) -> str:
         """Start two jobs on one output."""
@@ -214,11 +246,11 @@ class Attack:
                 # The job had read everything before the change, or nothing.
                 found = self.take(out)
                 if found != self.whole[given, out]:
-                    assert Job(self.folder, path.name, "-o", f"out.{out}").end() == (0, "")
+                    assert Job(self.folder, path.name, "-o", f"out.{out}", "--overwrite").end() == (0, "")
                     assert self.take(out) == found, (given, out, how)
             refused += code == 1
             path.write_bytes(before)
-            assert Job(self.folder, path.name, "-o", f"out.{out}").end() == (0, "")
+            assert Job(self.folder, path.name, "-o", f"out.{out}", "--overwrite").end() == (0, "")
             assert self.take(out) == self.whole[given, out], (given, out, how)
         return f"{count} changes, {refused} refused by name; the other files are right"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections import UserList
 from collections.abc import Callable
 from random import Random
@@ -211,7 +212,8 @@ def _tweak(container: Any, i: int, random: Random, others: list[Any]) -> None:
     elif isinstance(value, int):
         value = random.choice((value + 1, value - 1, -value, value * 2, value + 2**32, value / 1 if abs(value) < 2**64 else 0.5, str(value)))
     elif isinstance(value, float):
-        value = random.choice((-value, value * 1e3, value + 1e-9, int(value), Literal(f"{value!r}{random.randrange(10**6)}")))
+        whole = int(value) if math.isfinite(value) else 0
+        value = random.choice((-value, value * 1e3, value + 1e-9, whole, Literal(f"{value!r}{random.randrange(10**6)}")))
     elif isinstance(value, str) and len(value) > 1000:
         value = _tweaked_base64(value, random)
     elif isinstance(value, str):

@@ -117,6 +117,6 @@ def _library_ids(library: Tokenizer, text: str, unknown: int | None) -> list[int
 
 def _ids(model: StaticModel, text: str) -> list[int] | None:
     try:
-        return model.tokenize([text])[0]
+        return model.tokenize([text], max_length=None)[0]
     except TokenizationError:
         return None

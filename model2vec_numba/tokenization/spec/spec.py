@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,6 +17,8 @@ from tokenizers import Tokenizer
 from model2vec_numba.errors import ModelFormatError, shortened
 from model2vec_numba.tokenization.components import is_library_error
 from model2vec_numba.tokenization.spec.canonical import CanonicalTokenizer, read_canonically
+from model2vec_numba.tokenization.spec.growth import MAX_GROWTH, find_growth
+from model2vec_numba.tokenization.spec.growth_trial import check_growth
 from model2vec_numba.tokenization.spec.json_text import ParsedText, parse_text
 from model2vec_numba.tokenization.spec.vocabulary import read_merges, read_unigram_scores, read_unigram_vocabulary, read_vocabulary
 
@@ -87,15 +90,23 @@ class TokenizerSpec:
         Raises:
             ModelFormatError: the library refuses the file.
         """
+        tokenizer = self.read_with_library()
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return tokenizer
+
+    def read_with_library(self) -> Tokenizer:
+        """Return a new tokeniser of the `tokenizers` library for this file, as it is.
+
+        Raises:
+            ModelFormatError: the library refuses the file.
+        """
         try:
-            tokenizer = Tokenizer.from_str(self.text)
+            return Tokenizer.from_str(self.text)
         except BaseException as error:
             if is_library_error(error):
                 raise ModelFormatError(f"{self.source}: not a tokenizer that the tokenizers library can read: {shortened(error)}") from error
             raise
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
-        return tokenizer
 
     @cached_property
     def vocabulary(self) -> dict[str, int]:
@@ -196,13 +207,26 @@ def _keeps_ids(post_processor: Any) -> bool:
     return post_processor.get("type") in ("BertProcessing", "RobertaProcessing", "ByteLevel")
 
 
+def _library_components(library: Tokenizer) -> dict[str, Any]:
+    """Return the components of a tokeniser of the library as in its JSON. Its whole JSON takes time for each number up to the largest id."""
+    components = {name: getattr(library, name) for name in ("normalizer", "pre_tokenizer", "post_processor")}
+    return {name: None if component is None else json.loads(component.__getstate__()) for name, component in components.items()}
+
+
 def parse_tokenizer(text: str, source: str) -> TokenizerSpec:
     """Return the parsed text of a `tokenizer.json`. `source` is the name of the file in error messages.
 
     Raises:
-        ModelFormatError: the text is not JSON, not a tokenizer, or has no tokens.
+        ModelFormatError: the text is not JSON, not a tokenizer, has no tokens, or would make texts too long.
     """
     spec = TokenizerSpec(text, source)
     if not spec.vocabulary:
         raise ModelFormatError(f"{source}: the tokenizer has no tokens")
+    # If this package cannot read the file, only the library knows what the components are.
+    config = spec.config if spec._canonical is not None else _library_components(spec.library)
+    growth = find_growth(config)
+    if growth.others > MAX_GROWTH:
+        raise ModelFormatError(f"{source}: the tokenizer can make a text {growth.others:.1g} times longer, expected at most {MAX_GROWTH} times")
+    if growth.replacements * growth.others > MAX_GROWTH:
+        check_growth(config, source)
     return spec

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import add, itemgetter
+from operator import add, itemgetter, methodcaller
 from typing import Any
 
 import numpy as np
@@ -127,10 +127,13 @@ def _split_merges(merges: list[Any]) -> tuple[Sequence[str], Sequence[str]] | No
     """
     if set(map(type, merges)) == {str}:
         # The older form: each merge is a line of a `merges.txt`.
-        lines = [merge for merge in merges if not merge.startswith("#version")]
-        if any(line.count(" ") != 1 for line in lines):
+        joined = " ".join(merges)
+        if "#version" in joined:
+            merges = [merge for merge in merges if not merge.startswith("#version")]
+            joined = " ".join(merges)
+        if not set(map(methodcaller("count", " "), merges)) <= {1}:
             return None
-        tokens = " ".join(lines).split(" ") if lines else []
+        tokens = joined.split(" ") if merges else []
         return tokens[0::2], tokens[1::2]
     if not all(type(merge) is list and len(merge) == 2 for merge in merges):
         return None
