@@ -28,6 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--paragraphs", action="store_true", help="split the files of --text on blank lines, not on every line")
     group.addoption("--model", type=Path, action="append", metavar="FOLDER", help="a model to use instead of one of every kind")
     group.addoption("--limit", type=int, metavar="N", help="use only the first N texts of each corpus")
+    group.addoption("--rust", type=Path, metavar="FILE", help="the executable of the Rust peers, instead of building it")
     group.addoption("--rounds", type=int, metavar="N", help="time N rounds of each case, not as many as take five seconds")
 
 

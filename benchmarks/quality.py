@@ -1,7 +1,7 @@
 """Measure what a smaller model costs: ``python -m benchmarks.quality``, with ``--help`` for other models and texts.
 
 For each storage type and number of dimensions it measures the size, the speed on one thread, and how similar the vectors are to those of the original
-model. It writes a page with a table, figures and JSON to `docs`.
+model. It writes a page with a table, figures and JSON to `docs`. Give it a float32 model: of a smaller type, less can be lost.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Point:
         correlation: Spearman's rank correlation between the cosines of the pairs and those of the original model.
         mean_cosine, worst_cosine: the mean and the lowest cosine between a text's vector and that of the original model. Cut dimensions count as
             zeros.
-        texts_per_second: the speed of `encode` on one thread, the median of the rounds.
+        texts_per_second: the speed of `encode` on one thread by its processor time, the median of the rounds.
     """
 
     kind: str
@@ -69,23 +69,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, help="a model's folder (default: the bundled model)")
     parser.add_argument("--pairs", type=Path, metavar="FILE", help="sentences, every two lines a pair (default: sentences of Python's documentation)")
+    parser.add_argument("--model-name", metavar="TEXT", help="what the page calls the model (default: the name of its folder)")
+    parser.add_argument("--pairs-name", metavar="TEXT", help="what the page calls the sentences")
     parser.add_argument("-o", "--output", type=Path, default=Path("docs"), help="the folder to write to")
     arguments = parser.parse_args()
     model2vec_numba.set_num_threads(1)
     model = StaticModel.from_pretrained(arguments.model)
     pairs = pairs_of_file(arguments.pairs) if arguments.pairs else default_pairs()
-    name = arguments.model.name if arguments.model else "the bundled model"
+    name = arguments.model_name or (arguments.model.name if arguments.model else "the bundled model")
+    sentences = arguments.pairs_name or (f"pairs of sentences of {arguments.pairs.name}" if arguments.pairs else "pairs of sentences")
     points = measure(model, pairs)
     arguments.output.mkdir(exist_ok=True)
     content: dict[str, Any] = {
         "model": name,
-        "pairs": len(pairs),
+        "pairs": f"{len(pairs):,} {sentences}",
         "machine": describe_machine(),
         "points": [dataclasses.asdict(point) for point in points],
     }
     (arguments.output / "quality.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     save_figure(lambda: draw(points), arguments.output / "quality", note_of("quality", content["machine"]))
-    (arguments.output / "quality.md").write_text(page(name, len(pairs), points, content["machine"]), encoding="utf-8")
+    (arguments.output / "quality.md").write_text(page(content, points), encoding="utf-8")
 
 
 def pairs_of_file(path: Path) -> list[tuple[str, str]]:
@@ -135,11 +138,11 @@ def measure(model: StaticModel, pairs: list[tuple[str, str]]) -> list[Point]:
     generator = random.Random(1)
     for count in range(_ROUNDS + 1):
         for i in generator.sample(range(len(made)), len(made)):
-            begin = time.perf_counter()
+            begin = time.thread_time()
             made[i][1].encode(speed_texts)
             # The first round compiles and fills caches.
             if count:
-                seconds[i].append(time.perf_counter() - begin)
+                seconds[i].append(time.thread_time() - begin)
     points = []
     for (kind, form), taken in zip(made, seconds, strict=True):
         vectors = np.zeros(original.shape)
@@ -186,8 +189,9 @@ def draw(points: list[Point]) -> Figure:
     return figure
 
 
-def page(name: str, pairs: int, points: list[Point], machine: str) -> str:
+def page(content: dict[str, Any], points: list[Point]) -> str:
     """Return the page of the documentation."""
+    name = content["model"]
     rows = "\n".join(
         f"| {point.kind} | {point.dims} | {point.size / 1e6:.2f} MB | {point.correlation:.5f} | {point.mean_cosine:.5f} | {point.worst_cosine:.5f} | "
         f"{point.texts_per_second:,.0f} |"
@@ -195,16 +199,16 @@ def page(name: str, pairs: int, points: list[Point], machine: str) -> str:
     )
     return f"""# The cost of smaller models
 
-{name[0].upper()}{name[1:]} in other storage types, with fewer dimensions and with fewer vectors, compared with the original:
+A model in other storage types, with fewer dimensions and with fewer vectors, compared with the original, which is {name}:
 
-- rank correlation: Spearman's, between the cosines of {pairs:,} pairs of sentences and those of the original;
+- rank correlation: Spearman's, between the cosines of {content["pairs"]} and those of the original;
 - mean and worst cosine: between a text's vector and that of the original. Dimensions that were cut count as zeros;
-- texts/s: on one thread, on paragraphs of Python's documentation. All forms take turns.
+- texts/s: on one thread, by its processor time, on paragraphs of Python's documentation. All forms take turns.
 
 The figure shows a loss of zero as 10⁻⁷, because zero has no logarithm. The page is made by `python -m benchmarks.quality`, which also accepts other
 models and sentences.
 
-{machine}
+{content["machine"]}
 
 {markdown_picture("quality", "Two curves for each storage type over the size of the file: the loss, and the texts per second")}
 

@@ -305,10 +305,8 @@ def page(results: dict[str, Any], figures: Sequence[str]) -> str:
         *(["Contenders that could not take part:", ""] if results["absent"] else []),
         *(f"- {name}: {reason}" for name, reason in results["absent"].items()),
         "",
-        *_shortfalls(results),
-        "",
-        "The aims were set when every peer tokenised with the `tokenizers` library, which takes most of the time.",
-        "Since version 0.4, the crate model2vec-rs has its own tokenisers for WordPiece and Unigram.",
+        "Since version 0.4, the crate model2vec-rs has its own tokenisers for WordPiece and Unigram. Most other peers tokenise with the `tokenizers`",
+        "library, which takes most of their time.",
         "",
         "## The Rust crate's headline",
         "",
@@ -358,18 +356,6 @@ def _first_seen_lines(found: dict[str, Any]) -> Iterator[str]:
     yield from ("", "### A job from its first text", "", _JOBS, "", *job_lines(found["jobs"]), "")
     yield from ("### Calls beside busy processes", "", _CALLS, "", *call_lines(found["calls"]), "")
     yield from ("All cores, idle:", "", *call_lines(found["all cores"]), "")
-
-
-def _shortfalls(results: dict[str, Any]) -> Iterator[str]:
-    """Give a line for each aim: how many times as fast as the fastest peer this package should be, and is."""
-    aims = {("model2vec", "int8"): 40, ("model2vec", "float32"): 30, ("Rust", "int8"): 20, ("Rust", "float32"): 15}
-    for (peer, model), aim in aims.items():
-        rows = [row for row in _headline(results) if row["model"] == model and (row["contender"] == peer or f"({peer})" in row["contender"])]
-        if rows:
-            fastest = min(rows, key=lambda row: row["seconds"])
-            verdict = "reached" if fastest["ratio"] >= aim else "not reached"
-            found = f"{fastest['ratio']:.1f}, {verdict}"
-            yield f"- Aim: {aim} times the speed of {fastest['name']} on paragraphs with {model}, one thread. Found: {found}."
 
 
 def _process_lines(processes: dict[str, Any]) -> Iterator[str]:

@@ -11,16 +11,23 @@ from model2vec_numba.errors import ModelError, ModelFormatError, ModelNotFoundEr
 if TYPE_CHECKING:
     from model2vec_numba.model import StaticModel, quantize_model
     from model2vec_numba.parallel.threads import get_num_threads, set_num_threads
+    from model2vec_numba.tables.encode_table import EncodedTable, encode_table
+    from model2vec_numba.vectors.form import quantization_ranges
+    from model2vec_numba.vectors.search import semantic_search
 
 __all__ = [
+    "EncodedTable",
     "ModelError",
     "ModelFormatError",
     "ModelNotFoundError",
     "StaticModel",
     "TokenizationError",
     "__version__",
+    "encode_table",
     "get_num_threads",
+    "quantization_ranges",
     "quantize_model",
+    "semantic_search",
     "set_num_threads",
 ]
 
@@ -42,9 +49,13 @@ def _refuse_subinterpreters() -> None:
 _refuse_subinterpreters()
 
 _LAZY = {
+    "EncodedTable": "model2vec_numba.tables.encode_table",
     "StaticModel": "model2vec_numba.model",
+    "encode_table": "model2vec_numba.tables.encode_table",
     "get_num_threads": "model2vec_numba.parallel.threads",
+    "quantization_ranges": "model2vec_numba.vectors.form",
     "quantize_model": "model2vec_numba.model",
+    "semantic_search": "model2vec_numba.vectors.search",
     "set_num_threads": "model2vec_numba.parallel.threads",
 }
 

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import enum
 import operator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-__all__ = ["checked_count", "checked_flag"]
+__all__ = ["UNSET", "Unset", "checked_count", "checked_flag", "checked_max_length", "is_unset"]
+
+
+class Unset(enum.Enum):
+    """The type of an argument that was not given, for arguments whose ``None`` has another meaning."""
+
+    UNSET = "unset"
+
+
+UNSET: Literal[Unset.UNSET] = Unset.UNSET
+
+
+def is_unset(value: Any) -> bool:
+    """Return whether an argument was not given. model2vec has an object of its own for this, which its classes pass on to `encode`."""
+    return isinstance(value, Unset) or (type(value).__name__ == "_UnsetType" and type(value).__module__ == "model2vec.types")
 
 
 def checked_count(value: int, name: str, expected: str) -> int:
@@ -47,3 +62,12 @@ def checked_flag(value: Any, name: str) -> bool | None:
     if isinstance(value, (bool, np.bool_)):
         return bool(value)
     raise TypeError(f"{name} must be True, False or None, not {value!r:.80}")
+
+
+def checked_max_length(value: int | None) -> int | None:
+    """Return a maximum length as a Python integer, or ``None``.
+
+    Raises:
+        ValueError: it is not an integer of 1 or more.
+    """
+    return None if value is None else checked_count(value, "max_length", "None or an integer of 1 or more")

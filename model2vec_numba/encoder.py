@@ -10,15 +10,18 @@ from numpy.typing import NDArray
 
 from model2vec_numba.batches import BatchLimits, LazyBatch, TextBatch, TokenBatch
 from model2vec_numba.errors import TokenizationError
+from model2vec_numba.few_texts import MAX_BYTES, MAX_TEXTS, FewTexts
 from model2vec_numba.parallel.threads import claim_threads, has_threading_layer
 from model2vec_numba.parallel.workers import parallel_for_each
-from model2vec_numba.pooling.half import to_half
 from model2vec_numba.pooling.kernels import pool, pool_long_text, rows
 from model2vec_numba.pooling.table import EmbeddingTable
 from model2vec_numba.progress import progress_bar
 from model2vec_numba.text.columns import ChunkGroup, StringColumn
-from model2vec_numba.text.strings import Strings, encode_utf8, flatten_few, single_text
+from model2vec_numba.text.sentences import to_tuple
+from model2vec_numba.text.strings import Strings
 from model2vec_numba.tokenization.tokenizer import BatchTokenizer, cut_at_spaces
+from model2vec_numba.vectors.form import FORM_TEXTS, Form, make_form, output_array, output_shape
+from model2vec_numba.vectors.kernels import write_vectors
 
 __all__ = ["Encoder"]
 
@@ -28,9 +31,10 @@ _SHARED_TEXTS = 1 << 14
 # of a call is divided if it has more than `_LONG_SINGLE_BYTES`.
 _LONG_BYTES = 1 << 20
 _LONG_SINGLE_BYTES = 1 << 17
+# A thread that works alone divides a text of more bytes too, so that Ctrl-C is noticed between two sections.
+_LONG_ALONE_BYTES = 1 << 24
 # With several sections for each thread, a thread that is held up leaves the other sections to the others.
 _SECTIONS_PER_THREAD = 4
-_FLOAT32_BYTES = 4
 
 
 class Encoder(NamedTuple):
@@ -39,48 +43,76 @@ class Encoder(NamedTuple):
     Attributes:
         tokenizer: turns texts into tokens.
         table: the vectors of the tokens.
+        few_texts: encodes a few short strings.
         max_tokens: the number of tokens of a text that count. ``None``: all of them.
         max_chars: a text is first cut to this number of code points. ``None``: it is not cut.
         normalize: whether vectors are divided by their L2 norm.
         batch_size: the number of texts in a batch. Threads that share many texts may take more.
         show_progress_bar: whether to show a progress bar.
         num_threads: the maximum number of threads. ``None``: the number of `set_num_threads`.
+        form: the form of the vectors. ``None``: all dimensions in float32.
     """
 
     tokenizer: BatchTokenizer
     table: EmbeddingTable
+    few_texts: FewTexts
     max_tokens: int | None
     max_chars: int | None
     normalize: bool = False
     batch_size: int = 1024
     show_progress_bar: bool = False
     num_threads: int | None = None
+    form: Form | None = None
 
-    def encode_string(self, sentence: str) -> NDArray[np.float32]:
-        """Return the vector of one string, float32 of shape (dim,). Making batches for one string would take four times as long."""
-        data = encode_utf8(sentence, self.max_chars)
-        if len(data) > _LONG_SINGLE_BYTES:
-            return self.encode_strings([sentence])[0]  # type: ignore[no-any-return]
-        out = np.empty((1, self.table.dim), np.float32)
-        self._encode_batch(single_text(data), out)
-        return out[0]  # type: ignore[no-any-return]
+    def encode_string(self, sentence: str, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Return the vector of one string, shape (dim,). It is written to `out`, which is checked, or to a new array."""
+        if self.form is None and out is None:
+            vector = np.empty(self.table.dim, np.float32)
+            if self.few_texts.write((sentence,), self.max_tokens, self.max_chars, self.normalize, vector):
+                return vector
+        else:
+            vector = output_array(out, *output_shape(self.form, self.table.dim))
+        self._write_strings((sentence,), vector[None])
+        return vector
 
-    def encode_strings(self, sentences: Iterable[str]) -> NDArray[np.float32]:
-        """Return the vectors of strings, float32 of shape (sentences, dim)."""
-        few = None if self.show_progress_bar else flatten_few(sentences, self.max_chars)
-        if few is not None:
-            out = np.empty((len(few), self.table.dim), np.float32)
-            self._encode_batch(few, out)
-            return out
-        strings = Strings(sentences, self.max_chars)
-        out = np.empty((len(strings), self.table.dim), np.float32)
-        with claim_threads(self.num_threads) as threads, progress_bar(len(strings), self.show_progress_bar) as bar:
-            self.encode_batches(bar.track(strings.batches(self._limits(threads))), out, threads)
+    def encode_strings(self, sentences: Iterable[str], out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Return the vectors of strings, shape (sentences, dim). They are written to `out`, which is checked, or to a new array."""
+        # A copy, because another thread may change a list.
+        strings = to_tuple(sentences)
+        out = output_array(out, *output_shape(self.form, self.table.dim, len(strings)))
+        self._write_strings(strings, out)
         return out
 
-    def encode_column(self, column: StringColumn, dtype: np.dtype[Any]) -> NDArray[Any]:
-        """Return the vectors of a column's texts, `dtype` (float32 or float16) of shape (texts, dim). A null has zeros."""
-        out = np.empty((len(column), self.table.dim), dtype)
+    def _write_strings(self, sentences: tuple[str, ...], out: NDArray[Any]) -> None:
+        """Write the vectors of any number of strings to `out`, shape (sentences, dim)."""
+        if self._write_few(sentences, out):
+            return
+        strings = Strings(sentences, self.max_chars)
+        with claim_threads(self.num_threads) as threads, progress_bar(len(strings), self.show_progress_bar) as bar:
+            self.encode_batches(bar.track(strings.batches(self._limits(threads))), out, threads)
+
+    def _write_few(self, sentences: tuple[str, ...], out: NDArray[Any]) -> bool:
+        """Write the vectors of a few short strings to `out`, shape (sentences, dim). Return whether it was possible; see `FewTexts.write`."""
+        if self.show_progress_bar or len(sentences) > MAX_TEXTS:
+            return False
+        if self._is_direct(out):
+            return self.few_texts.write(sentences, self.max_tokens, self.max_chars, self.normalize, out)
+        form = self.form or make_form(self.table.dim)
+        vectors = np.empty((len(sentences), form.pooled), np.float32)
+        if not self.few_texts.write(sentences, self.max_tokens, self.max_chars, self.normalize, vectors):
+            return False
+        write_vectors(vectors, form, out)
+        return True
+
+    def encode_column(self, column: StringColumn, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Return the vectors of a column's texts, shape (texts, dim). A null has no meaning.
+
+        They are written to `out`, which is checked, or to a new array.
+        """
+        out = output_array(out, *output_shape(self.form, self.table.dim, len(column)))
+        strings = column.few_strings(MAX_TEXTS, MAX_BYTES)
+        if strings is not None and self._write_few(strings, out):
+            return out
         with claim_threads(self.num_threads) as threads, progress_bar(len(column), self.show_progress_bar) as bar:
             limits = self._limits(threads)
             first = 0
@@ -91,7 +123,7 @@ class Encoder(NamedTuple):
                     self.encode_batches(bar.track(group.batches(self.max_chars, limits)), part, threads, first)
                 else:
                     # Each value that is used is encoded once.
-                    vectors = np.empty((len(dictionary.values), self.table.dim), dtype)
+                    vectors = np.empty((len(dictionary.values), out.shape[1]), out.dtype)
                     self.encode_batches(dictionary.values.batches(self.max_chars, limits), vectors, threads, None)
                     dictionary.take(vectors, part)
                     bar.advance(len(group))
@@ -99,7 +131,7 @@ class Encoder(NamedTuple):
         return out
 
     def encode_group(self, group: ChunkGroup, out: NDArray[Any], first: int | None) -> None:
-        """Write the vectors of some of a column's texts, which have no dictionary, to `out`, float32 or float16 of shape (texts, dim).
+        """Write the vectors of some of a column's texts, which have no dictionary, to `out`, shape (texts, dim).
 
         `first` is the position of the first text, for errors.
         """
@@ -135,7 +167,7 @@ class Encoder(NamedTuple):
         return BatchLimits(self.batch_size if threads == 1 else max(self.batch_size, _SHARED_TEXTS), threads=threads)
 
     def encode_batches(self, batches: Iterator[LazyBatch], out: NDArray[Any], threads: int, first: int | None = 0) -> None:
-        """Write the vectors of the texts of all batches to the rows of `out`, float32 or float16 of shape (texts, dim).
+        """Write the vectors of the texts of all batches to the rows of `out`, shape (texts, dim).
 
         Args:
             batches: the batches.
@@ -150,7 +182,7 @@ class Encoder(NamedTuple):
             try:
                 if long:
                     self._encode_long_text(batch.make(), part, threads)
-                elif threads > 1 and self._is_long(batch, len(out)):
+                elif self._is_long(batch, len(out), threads):
                     long_texts.append(numbered)
                 else:
                     self._encode_batch(batch.make(), part)
@@ -163,24 +195,38 @@ class Encoder(NamedTuple):
             encode(numbered, long=True)
 
     def _encode_batch(self, texts: TextBatch, out: NDArray[Any]) -> None:
-        """Write the vectors of texts to `out`, float32 or float16 of shape (texts, dim)."""
+        """Write the vectors of texts to `out`, shape (texts, dim)."""
         scratch = self.tokenizer.take_scratch()
         tokens = self.tokenizer.tokenize(texts, self.max_tokens, scratch)
         self.table.check_ids(tokens, self.tokenizer.size)
-        vectors = out if out.itemsize == _FLOAT32_BYTES else np.empty(out.shape, np.float32)
-        pool(self.table, tokens, self.normalize, vectors)
+        if self._is_direct(out):
+            pool(self.table, tokens, self.normalize, out)
+        else:
+            self._pool_in_form(tokens, out)
         self.tokenizer.give_back(scratch)
-        if vectors is not out:
-            to_half(vectors, out.view(np.uint16))
 
-    def _is_long(self, batch: LazyBatch, texts: int) -> bool:
-        """Return whether a batch is one long text that several threads can work on."""
-        limit = _LONG_SINGLE_BYTES if texts == 1 else _LONG_BYTES
+    def _is_direct(self, out: NDArray[Any]) -> bool:
+        """Return whether pooling can write vectors to `out` as they are."""
+        return (self.form is None or self.form.is_pooled_directly) and out.flags.carray
+
+    def _pool_in_form(self, tokens: TokenBatch, out: NDArray[Any]) -> None:
+        """Write the vectors of the texts of `tokens` to `out`, shape (texts, dim), through a small array of float32."""
+        form = self.form or make_form(self.table.dim)
+        vectors = np.empty((min(len(tokens), FORM_TEXTS), form.pooled), np.float32)
+        for first in range(0, len(tokens), FORM_TEXTS):
+            some = TokenBatch(tokens.ids, tokens.offsets[first : first + FORM_TEXTS + 1])
+            pool(self.table, some, self.normalize, vectors[: len(some)])
+            write_vectors(vectors[: len(some)], form, out[first : first + len(some)])
+
+    def _is_long(self, batch: LazyBatch, texts: int, threads: int) -> bool:
+        """Return whether a batch is one long text that is divided."""
+        several = _LONG_SINGLE_BYTES if texts == 1 else _LONG_BYTES
+        limit = _LONG_ALONE_BYTES if threads == 1 else several
         fits = batch.max_bytes > limit and len(batch) == 1 and self.max_tokens is None and self.tokenizer.cuts_at_spaces
-        return fits and has_threading_layer()
+        return fits and (threads == 1 or has_threading_layer())
 
     def _encode_long_text(self, texts: TextBatch, out: NDArray[Any], threads: int) -> None:
-        """Write the vector of one long text to `out`, float32 or float16 of shape (1, dim), with several threads."""
+        """Write the vector of one long text to `out`, shape (1, dim), with `threads` threads."""
         sections = cut_at_spaces(texts, _SECTIONS_PER_THREAD * threads)
         ids: list[NDArray[np.int32]] = [np.empty(0, np.int32)] * len(sections)
 
@@ -193,9 +239,10 @@ class Encoder(NamedTuple):
             self.tokenizer.give_back(scratch)
 
         parallel_for_each(tokenize, range(len(sections)), threads)
-        vector = np.empty(self.table.dim, np.float32)
-        pool_long_text(self.table, np.concatenate(ids), self.normalize, vector, threads)
-        out[0] = vector
+        form = self.form or make_form(self.table.dim)
+        vector = np.empty((1, form.pooled), np.float32)
+        pool_long_text(self.table, np.concatenate(ids), self.normalize, vector[0], threads)
+        write_vectors(vector, form, out)
 
 
 def _with_rows(batches: Iterator[LazyBatch], out: NDArray[Any]) -> Iterator[tuple[int, LazyBatch, NDArray[Any]]]:

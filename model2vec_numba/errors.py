@@ -15,8 +15,11 @@ class ModelError(Exception):
     """A model cannot be loaded or used. The message names the file and says what was found and what was expected."""
 
 
-class ModelNotFoundError(ModelError, FileNotFoundError):
-    """A folder, a file or a Hub repository of a model does not exist or cannot be read. This is also an `OSError`."""
+class ModelNotFoundError(ModelError, FileNotFoundError, ValueError):
+    """A folder, a file or a Hub repository of a model does not exist or cannot be read.
+
+    This is also an `OSError`, and a `ValueError`, which model2vec raises for a folder without a model.
+    """
 
     def __str__(self) -> str:
         # OSError would build its text from errno and filename, which are not set.

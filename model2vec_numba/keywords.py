@@ -6,9 +6,6 @@ from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from model2vec_numba.checks import checked_count, checked_flag
 
 __all__ = ["Foreign", "check_foreign", "read_foreign"]
@@ -24,53 +21,47 @@ _HONOURED: dict[str, tuple[tuple[Any, ...], str]] = {
     "prompt": ((None, ""), "no prompts are applied: put the prompt before each text"),
     "prompt_name": ((None,), "no prompts are applied: put the prompt before each text"),
     "output_value": (("sentence_embedding",), "encode_as_sequence gives the vectors of tokens"),
-    "precision": (("float32", "binary", "ubinary"), "the result is float32, binary or ubinary: other integers would depend on the other texts"),
 }
 _APPLIED = ("normalize_embeddings", "truncate_dim")
 # The keywords of `encode` itself.
-_OWN = ("sentences", "max_length", "batch_size", "normalize", "show_progress_bar", "num_threads")
+_OWN = (
+    "sentences",
+    "max_length",
+    "batch_size",
+    "normalize",
+    "show_progress_bar",
+    "num_threads",
+    "dimensionality",
+    "precision",
+    "ranges",
+    "out",
+)
 
 
 class Foreign(NamedTuple):
-    """The keywords of another library that change the vectors.
+    """What the keywords of another library ask for, as the arguments of `encode`.
 
     Attributes:
-        normalize_embeddings: whether vectors are divided by their L2 norm, after `truncate_dim`.
-        truncate_dim: the number of dimensions to keep. ``None``: all of them.
-        precision: ``"float32"``, or ``"ubinary"``: a bit for each dimension, 1 if the value is positive, or ``"binary"``: these bytes minus 128.
+        normalize: whether vectors are divided by their L2 norm. ``None``: the model's setting.
+        dimensionality: the number of dimensions to keep. ``None``: all of them.
+        cuts_last: whether vectors are divided by the norm of all dimensions, before the others are dropped.
     """
 
-    normalize_embeddings: bool
-    truncate_dim: int | None
-    precision: str
-
-    def apply(self, vectors: NDArray[np.float32]) -> NDArray[Any]:
-        """Return vectors, float32 of shape (…, dim), with the changes that sentence-transformers makes to them.
-
-        Returns:
-            Shape (…, dim), or (…, dim / 8) rounded up for the binary precisions: float32, uint8 (``"ubinary"``) or int8 (``"binary"``).
-        """
-        if self.truncate_dim is not None:
-            vectors = np.ascontiguousarray(vectors[..., : self.truncate_dim])
-            if self.normalize_embeddings:
-                norms = np.sqrt(np.square(vectors, dtype=np.float64).sum(axis=-1, keepdims=True))
-                vectors = (vectors / np.where(norms > 0, norms, 1)).astype(np.float32)
-        if self.precision == "float32":
-            return vectors
-        bits = np.packbits(vectors > 0, axis=-1)
-        return bits if self.precision == "ubinary" else (bits ^ np.uint8(128)).view(np.int8)
+    normalize: bool | None
+    dimensionality: int | None
+    cuts_last: bool
 
 
-def read_foreign(keywords: Mapping[str, Any], normalize: bool | None, dim: int) -> Foreign:
-    """Return the keywords of an `encode` that are not its own.
+def read_foreign(keywords: Mapping[str, Any], normalize: bool | None, dimensionality: int | None, dim: int) -> Foreign:
+    """Return what the keywords of an `encode` that are not its own ask for.
 
     Args:
         keywords: the keywords and their values.
-        normalize: the argument `normalize` of the same call.
+        normalize, dimensionality: the arguments of the same call.
         dim: the number of dimensions of the model.
 
     Raises:
-        TypeError: a keyword is not known, or its value cannot be honoured. The message names it.
+        TypeError: a keyword is not known, its value cannot be honoured, or it contradicts another one. The message names it.
         ValueError: `truncate_dim` is out of range.
     """
     _check_names("encode", keywords, (*_HARMLESS, *_HONOURED, *_APPLIED), _OWN)
@@ -79,16 +70,20 @@ def read_foreign(keywords: Mapping[str, Any], normalize: bool | None, dim: int) 
         # `1 == True`, and the comparison of an array is an array.
         if not any(type(value) is type(honoured) and value == honoured for honoured in values):
             raise TypeError(f"{name} must be {' or '.join(map(repr, values))}, not {value!r:.80}: {advice}")
-    normalize_embeddings = bool(checked_flag(keywords.get("normalize_embeddings"), "normalize_embeddings"))
-    if normalize_embeddings and normalize is False:
+    again = bool(checked_flag(keywords.get("normalize_embeddings"), "normalize_embeddings"))
+    if again and normalize is False:
         raise TypeError("normalize=False and normalize_embeddings=True contradict each other")
     truncate_dim = keywords.get("truncate_dim")
-    if truncate_dim is not None:
-        expected = f"None or an integer from 1 to {dim}"
-        truncate_dim = checked_count(truncate_dim, "truncate_dim", expected)
-        if truncate_dim > dim:
-            raise ValueError(f"truncate_dim must be {expected}, not {truncate_dim}")
-    return Foreign(normalize_embeddings, truncate_dim, keywords.get("precision", "float32"))
+    if truncate_dim is None:
+        return Foreign(again or normalize, dimensionality, cuts_last=False)
+    if dimensionality is not None:
+        raise TypeError("dimensionality and truncate_dim mean the same: give one of them")
+    expected = f"None or an integer from 1 to {dim}"
+    truncate_dim = checked_count(truncate_dim, "truncate_dim", expected)
+    if truncate_dim > dim:
+        raise ValueError(f"truncate_dim must be {expected}, not {truncate_dim}")
+    # The model of sentence-transformers normalises first, if it does. `normalize_embeddings` comes after the cut.
+    return Foreign(again or normalize, truncate_dim, cuts_last=not again)
 
 
 def check_foreign(function: str, keywords: Collection[str], own: Collection[str]) -> None:

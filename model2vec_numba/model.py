@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import enum
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -12,13 +11,14 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from tokenizers import Tokenizer
 
-from model2vec_numba.checks import checked_count, checked_flag
+from model2vec_numba.checks import UNSET as _UNSET
+from model2vec_numba.checks import Unset as _Unset
+from model2vec_numba.checks import checked_count, checked_flag, checked_max_length, is_unset
 from model2vec_numba.dtypes import Int8Scales
-from model2vec_numba.errors import ModelFormatError, shortened
-from model2vec_numba.files.card import card_source, make_card, model_facts
+from model2vec_numba.files.card import card_metadata, card_source, make_card, model_facts
 from model2vec_numba.files.hub import push
 from model2vec_numba.files.locate import checked_subfolder, locate_model
 from model2vec_numba.files.reading import ModelFiles, read_bytes
@@ -28,16 +28,20 @@ from model2vec_numba.pooling.table import EmbeddingTable, make_table
 from model2vec_numba.provenance import Provenance, digest_of
 from model2vec_numba.quantization.clustering import cluster_table
 from model2vec_numba.quantization.tables import check_quantization, quantize_table
+from model2vec_numba.settings import Settings
+from model2vec_numba.starting.encoder import PlainEncoder
 from model2vec_numba.starting.mode import VARIABLE
 from model2vec_numba.starting.roads import CompiledTokenizer, Roads
 from model2vec_numba.text.columns import column_of_strings, find_string_column
-from model2vec_numba.tokenization.spec.spec import parse_tokenizer
+from model2vec_numba.tokenization.shown import EXCHANGING, ShownTokenizer, spec_of
+from model2vec_numba.tokenization.spec.spec import TokenizerSpec
+from model2vec_numba.vectors.form import WantedForm, wanted_form
+from model2vec_numba.vectors.similarity import cosines
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from model2vec_numba.encoder import Encoder
-    from model2vec_numba.starting.encoder import PlainEncoder
     from model2vec_numba.tokenization.tokenizer import BatchTokenizer
 
 __all__ = ["StaticModel", "quantize_model"]
@@ -49,15 +53,6 @@ _MAX_LENGTH = sys.maxsize >> 16
 Model = TypeVar("Model", bound="StaticModel")
 
 
-class _Unset(enum.Enum):
-    """The type of an argument that was not given, for arguments whose ``None`` has another meaning."""
-
-    UNSET = "unset"
-
-
-_UNSET: Literal[_Unset.UNSET] = _Unset.UNSET
-
-
 class StaticModel:
     """A static embedding model: the vector of a text is the mean of the vectors of its tokens.
 
@@ -67,11 +62,13 @@ class StaticModel:
         vectors: the embedding matrix, shape (rows, dim): float32, float16, float64, int8 or bfloat16 (from `ml_dtypes`). A C-contiguous
             matrix is not copied.
         tokenizer: a `tokenizers.Tokenizer`. The model keeps a copy.
+        config: metadata to keep with the model. The model keeps a copy.
+        normalize: whether vectors are divided by their L2 norm. ``None``: the value in `config`, else False.
+        base_model_name: the name of the model that this one was distilled from, for the model card.
+        language: the language of the model, or a list of languages, for the model card.
         weights: floating point, shape (tokens,): a factor for each token's row. ``None``: ones.
         token_mapping: integers, shape (tokens,): each token's row. ``None``: token ``i`` has row ``i``.
-        normalize: whether vectors are divided by their L2 norm. ``None``: the value in `config`, else False.
         max_length: the number of tokens of a text that count. ``None``: all of them. Not given: the value in `config`, else 512.
-        config: metadata to keep with the model.
 
     Raises:
         ModelFormatError: the matrix, the weights, the mapping and the tokenizer do not match.
@@ -82,46 +79,33 @@ class StaticModel:
         self,
         vectors: NDArray[Any],
         tokenizer: Tokenizer,
+        config: Mapping[str, Any] | None = None,
+        normalize: bool | None = None,
+        base_model_name: str | list[str] | None = None,
+        language: str | list[str] | None = None,
         weights: NDArray[Any] | None = None,
         token_mapping: NDArray[Any] | None = None,
-        normalize: bool | None = None,
         max_length: int | _Unset | None = _UNSET,
-        config: Mapping[str, Any] | None = None,
     ) -> None:
-        if isinstance(weights, Mapping):
-            raise TypeError("weights must be an array, not a mapping; pass a configuration as config=")
-        try:
-            text = tokenizer.to_str()
-        except AttributeError:
-            raise TypeError(f"tokenizer must be a tokenizers.Tokenizer, not {type(tokenizer).__name__}") from None
-        except Exception as error:
-            raise ModelFormatError(f"tokenizer: cannot be written as tokenizer.json: {shortened(error)}") from error
-        spec = parse_tokenizer(text, "tokenizer")
-        matrix = np.asarray(vectors)
-        dtype = matrix.dtype.name
-        if dtype == "bfloat16":
-            matrix = matrix.view(np.uint16)
-        table = make_table(
-            matrix,
-            dtype,
-            None if weights is None else np.asarray(weights),
-            None if token_mapping is None else np.asarray(token_mapping),
-            size=spec.required_rows,
-            source="vectors",
-        )
-        settings = dict(config or {})
+        settings = _checked_config(config)
+        spec = spec_of(tokenizer, "tokenizer")
+        table = _table_of(*_matrix_of(vectors), weights, token_mapping, spec, "vectors")
         from_config = bool(checked_flag(settings.get("normalize"), "normalize in config"))
         self._assemble(ModelFiles(settings, spec, table, from_config, None), normalize, max_length)
+        self.base_model_name = base_model_name
+        self.language = language
 
     def _assemble(self, files: ModelFiles, normalize: bool | None, max_length: int | _Unset | None) -> None:
+        length: Any = files.config.get("max_length", DEFAULT_MAX_LENGTH) if is_unset(max_length) else max_length
+        self._config = Settings(files.config, files.normalize if normalize is None else normalize, length)
         self._provenance: Provenance | None = None
         self._card_source = card_source(files.folder)
-        self._config = files.config
-        self._spec = files.tokenizer
-        self._table = files.table
+        # ``_UNSET``: the card states it.
+        self._base_model_name: str | list[str] | _Unset | None = _UNSET
+        self._language: str | list[str] | _Unset | None = _UNSET
+        # The tokeniser and the table change together, in one assignment: other threads may encode meanwhile.
         self._roads = Roads(CompiledTokenizer(files.tokenizer), files.table)
-        self.normalize = files.normalize if normalize is None else normalize
-        self.max_length = files.config.get("max_length", DEFAULT_MAX_LENGTH) if isinstance(max_length, _Unset) else max_length
+        self._shown: ShownTokenizer | None = None
 
     @classmethod
     def from_pretrained(
@@ -237,8 +221,9 @@ class StaticModel:
         folder = Path(path).expanduser()
         name = model_name or folder.resolve().name
         facts = model_facts(self.dim, len(self.tokens), self.embedding_dtype, self.vocabulary_quantization, self.max_length, self.normalize)
-        card = make_card(name, facts, self._card_source)
-        write_folder(folder / inside, self._spec.text, self._table, self.config, card)
+        card = make_card(name, facts, self._card_source, self.base_model_name, self.language)
+        roads = self._checked_roads()
+        write_folder(folder / inside, roads.tokenizer.spec.text, roads.table, self.config, card)
 
     def push_to_hub(self, repo_id: str, private: bool = False, token: str | bool | None = None, subfolder: str | None = None) -> None:
         """Upload the model to a repository of the Hugging Face Hub, as `save_pretrained` writes it.
@@ -250,7 +235,7 @@ class StaticModel:
             subfolder: the folder inside the repository.
 
         Raises:
-            The errors of `huggingface_hub`, if the Hub cannot be reached or refuses.
+            HfHubHTTPError: the Hub refuses. If it cannot be reached, there are other errors of `huggingface_hub`.
         """
         inside = checked_subfolder(subfolder)
         with TemporaryDirectory() as folder:
@@ -258,20 +243,37 @@ class StaticModel:
             push(Path(folder), repo_id, private=private, token=token, subfolder=inside or None)
 
     @overload
-    def encode(self, sentences: str, **arguments: Any) -> NDArray[np.float32]: ...
-
-    @overload
     def encode(
         self,
-        sentences: Iterable[str],
+        sentences: str | Iterable[str],
         *,
         max_length: int | _Unset | None = ...,
         batch_size: int = ...,
         normalize: bool | None = ...,
         show_progress_bar: bool = ...,
         num_threads: int | None = ...,
+        dimensionality: int | None = ...,
+        precision: Literal["float32"] = ...,
+        out: NDArray[np.float32] | None = ...,
         **foreign: Any,
     ) -> NDArray[np.float32]: ...
+
+    @overload
+    def encode(
+        self,
+        sentences: str | Iterable[str],
+        *,
+        max_length: int | _Unset | None = ...,
+        batch_size: int = ...,
+        normalize: bool | None = ...,
+        show_progress_bar: bool = ...,
+        num_threads: int | None = ...,
+        dimensionality: int | None = ...,
+        precision: str,
+        ranges: ArrayLike | None = ...,
+        out: NDArray[Any] | None = ...,
+        **foreign: Any,
+    ) -> NDArray[Any]: ...
 
     def encode(
         self,
@@ -282,8 +284,12 @@ class StaticModel:
         normalize: bool | None = None,
         show_progress_bar: bool = False,
         num_threads: int | None = None,
+        dimensionality: int | None = None,
+        precision: str = "float32",
+        ranges: ArrayLike | None = None,
+        out: NDArray[Any] | None = None,
         **foreign: Any,
-    ) -> NDArray[np.float32]:
+    ) -> NDArray[Any]:
         """Return the vectors of sentences.
 
         Args:
@@ -294,39 +300,62 @@ class StaticModel:
             normalize: whether to divide each vector by its L2 norm. ``None``: the model's setting.
             show_progress_bar: whether to show a progress bar on standard error (needs `tqdm`).
             num_threads: the maximum number of threads. ``None``: the number of `set_num_threads`. The result does not depend on it.
+            dimensionality: the number of dimensions to keep, the first ones. ``None``: all of them. Vectors are normalised after the cut, if they
+                are normalised. The vectors are those of ``quantize_model(model, dimensionality=…)``, and fewer dimensions take less time.
+            precision: the type of the elements of the vectors. The integers and bits are those of `quantize_embeddings` in sentence-transformers.
+
+                - ``"float32"``.
+                - ``"float16"``: rounded from float32.
+                - ``"int8"`` and ``"uint8"``: each dimension of `ranges` is divided into 255 equal steps. An element is the number of its step, from 0
+                  to 255 (``"uint8"``) or from -128 to 127 (``"int8"``). Values outside the ranges have the nearest step.
+                - ``"ubinary"``: one bit for each dimension, 1 if the value is positive, in uint8. The first dimension is the highest bit of the
+                  first byte. If the number of dimensions is no multiple of 8, the last byte ends with zeros.
+                - ``"binary"``: the bytes of ``"ubinary"`` minus 128, in int8.
+            ranges: shape (2, dimensions): the minimum and the maximum of each dimension, for ``"int8"`` and ``"uint8"``. `quantization_ranges`
+                computes them from a sample. There is no default: with the ranges of the sentences of one call, vectors of different calls could
+                not be compared.
+            out: a NumPy array or memory map for the vectors, of the shape and type of the result. It need not be contiguous. It is returned. After
+                an error its contents have no meaning.
             **foreign: keywords of model2vec and sentence-transformers. `use_multiprocessing`, `multiprocessing_threshold`, `device`, `pool` and
                 `chunk_size` have no effect: the work is parallel without them. ``normalize_embeddings=True`` means ``normalize=True``.
-                `truncate_dim` keeps the first dimensions, and `normalize_embeddings` comes after it. `precision` may be ``"float32"``,
-                ``"ubinary"`` or ``"binary"`` (one bit for each dimension, as uint8 or int8). `convert_to_numpy`, `convert_to_tensor`,
-                `output_value`, `prompt` and `prompt_name` may have the values that change nothing.
+                `truncate_dim` means `dimensionality`, but vectors are normalised before the cut, unless `normalize_embeddings` is true.
+                `convert_to_numpy`, `convert_to_tensor`, `output_value`, `prompt` and `prompt_name` may have the values that change nothing.
 
         Returns:
-            float32, C-contiguous, shape (sentences, dim). For a string, shape (dim,). A text without tokens has the zero vector.
+            Shape (sentences, dimensions), or (sentences, dimensions / 8), rounded up, for the binary types. C-contiguous. For a string, one
+            dimension less. A text without tokens has the zero vector.
 
         Raises:
-            TypeError: a sentence is not a string (the message gives its position), or a keyword is not known or cannot be honoured.
-            ValueError: a sentence has no UTF-8 form (the message gives its position), or an argument is out of range.
+            TypeError: a sentence is not a string (the message gives its position), a keyword is not known or cannot be honoured, or `out` has
+                another type.
+            ValueError: a sentence has no UTF-8 form (the message gives its position), an argument is out of range, `ranges` is missing, or `out`
+                has another shape or is read-only.
         """
+        cuts_last = False
         if foreign:
-            wanted = read_foreign(foreign, normalize, self.dim)
-            if wanted.normalize_embeddings and wanted.truncate_dim is None:
-                normalize = True
-            keywords: dict[str, Any] = {"batch_size": batch_size, "show_progress_bar": show_progress_bar, "num_threads": num_threads}
-            return wanted.apply(self.encode(sentences, max_length=max_length, normalize=normalize, **keywords))
-        encoder = self._encoder(self._length(max_length), normalize, batch_size, show_progress_bar, num_threads)
+            normalize, dimensionality, cuts_last = read_foreign(foreign, normalize, dimensionality, self.dim)
+        wanted = wanted_form(dimensionality, precision, ranges, cuts_last=cuts_last)
+        is_usual = max_length is _UNSET and normalize is None and batch_size is _BATCH_SIZE and not show_progress_bar
+        if is_usual and num_threads is None and wanted is None:
+            encoder = self._usual_encoder()
+        else:
+            encoder = self._encoder(self._length(max_length), normalize, batch_size, show_progress_bar, num_threads, wanted)
         if isinstance(sentences, str):
-            return encoder.encode_string(sentences)
+            vectors = encoder.encode_string(sentences, out)
+            return vectors if out is None else out
         column = find_string_column(sentences)
-        if column is None:
-            try:
-                return encoder.encode_strings(sentences)
-            except ImportError as error:
-                if sys.is_finalizing():
-                    text = "encode cannot load its code while the interpreter shuts down; call it with a list before, then it works in __del__ too"
-                    raise RuntimeError(text) from error
-                raise
-        column.refuse_nulls()
-        return encoder.encode_column(column, np.dtype(np.float32))
+        if column is not None:
+            column.refuse_nulls()
+            vectors = encoder.encode_column(column, out)
+            return vectors if out is None else out
+        try:
+            vectors = encoder.encode_strings(sentences, out)
+        except ImportError as error:
+            if sys.is_finalizing():
+                text = "encode cannot load its code while the interpreter shuts down; call it with a list before, then it works in __del__ too"
+                raise RuntimeError(text) from error
+            raise
+        return vectors if out is None else out
 
     def encode_arrow(
         self,
@@ -335,40 +364,45 @@ class StaticModel:
         max_length: int | _Unset | None = _UNSET,
         batch_size: int = _BATCH_SIZE,
         normalize: bool | None = None,
-        dtype: Literal["float32", "float16"] = "float32",
+        dtype: Literal["float32", "float16"] | None = None,
         show_progress_bar: bool = False,
+        num_threads: int | None = None,
+        dimensionality: int | None = None,
+        precision: str = "float32",
+        ranges: ArrayLike | None = None,
     ) -> pa.Array | pa.ChunkedArray:
         """Return the vectors of an Arrow column of texts as an Arrow column. No Python object is made for a text or a vector.
+
+        To write the vectors of an Arrow column to an array of your own, call `encode` with it.
 
         Args:
             array: a `pyarrow.Array` or `pyarrow.ChunkedArray`, or any object with ``__arrow_c_stream__`` or ``__arrow_c_array__`` (a Polars or
                 pandas series, …). Its type is utf8, large_utf8, utf8_view, or a dictionary of these, whose used values are encoded once each. A
                 column that has only nulls may have the type null.
-            max_length, batch_size, normalize, show_progress_bar: as for `encode`.
-            dtype: the type of the vectors' elements: ``"float32"``, or ``"float16"``, which is rounded from float32.
+            max_length, batch_size, normalize, show_progress_bar, num_threads, dimensionality, precision, ranges: as for `encode`.
+            dtype: another name for the precisions ``"float32"`` and ``"float16"``.
 
         Returns:
-            ``FixedSizeList<dtype>[dim]``: an array for an array, and a chunked array with the same chunks for a chunked array or a stream. It
-            has the nulls of `array`, with zeros as their values. It shares the memory to which the vectors were written.
+            ``FixedSizeList<type>[columns]``: an array for an array, and a chunked array with the same chunks for a chunked array or a stream. The
+            type is float, halffloat, int8 or uint8, and the number of columns is that of `encode`. It has the nulls of `array`, with zeros as
+            their values. It shares the memory to which the vectors were written.
 
         Raises:
             TypeError: `array` is not a column of strings.
-            ValueError: its buffers are not valid Arrow data (bytes that are not UTF-8, offsets out of range), or an argument is out of range.
+            ValueError: its buffers are not valid Arrow data (bytes that are not UTF-8, offsets out of range), an argument is out of range, or
+                `ranges` is missing.
             ImportError: pyarrow is not installed.
         """
-        encoder = self._encoder(self._length(max_length), normalize, batch_size, show_progress_bar)
-        return _encode_arrow(encoder, array, dtype)
-
-    def _encode_arrow_singly(
-        self,
-        array: Any,
-        max_length: int | _Unset | None = _UNSET,
-        batch_size: int = _BATCH_SIZE,
-        normalize: bool | None = None,
-        dtype: Literal["float32", "float16"] = "float32",
-    ) -> pa.Array | pa.ChunkedArray:
-        """Return what `encode_arrow` returns, computed by one thread, for engines that run many workers."""
-        return _encode_arrow(self._encoder(self._length(max_length), normalize, batch_size, num_threads=1), array, dtype)
+        if dtype is not None:
+            if dtype not in {"float32", "float16"}:
+                raise ValueError(f"dtype must be 'float32' or 'float16', not {dtype!r}")
+            if precision not in {"float32", dtype}:
+                raise ValueError(f"dtype={dtype!r} and precision={precision!r} contradict each other")
+            precision = dtype
+        wanted = wanted_form(dimensionality, precision, ranges)
+        encoder = self._encoder(self._length(max_length), normalize, batch_size, show_progress_bar, num_threads, wanted)
+        column = column_of_strings(array)
+        return column.lists(encoder.encode_column(column))
 
     @overload
     def encode_as_sequence(self, sentences: str, **arguments: Any) -> NDArray[np.float32]: ...
@@ -408,24 +442,43 @@ class StaticModel:
             TypeError, ValueError: as for `encode`.
         """
         check_foreign("encode_as_sequence", foreign, ("sentences", "max_length", "batch_size", "show_progress_bar"))
-        encoder = self._encoder(_checked_max_length(max_length), False, batch_size, show_progress_bar)
+        encoder = self._encoder(self._length(max_length), False, batch_size, show_progress_bar)
         if isinstance(sentences, str):
             return encoder.encode_tokens([sentences])[0]
         return encoder.encode_tokens(sentences)
 
-    def tokenize(self, sentences: str | Iterable[str], max_length: int | None = None) -> list[list[int]]:
+    def tokenize(self, sentences: str | Iterable[str], *, max_length: int | _Unset | None = _UNSET) -> list[list[int]]:
         """Return the token ids of each sentence, without the unknown id.
 
         Args:
             sentences: a string, which is one sentence, or an iterable of strings.
-            max_length: the number of tokens to keep of each sentence. ``None``: all of them.
+            max_length: the number of tokens to keep of each sentence. ``None``: all of them. These are the tokens whose vectors `encode` averages.
+                Not given: the model's setting. Then sentences are not cut in characters first, as `encode` cuts them, so there may be more tokens,
+                as in model2vec.
 
         Raises:
             TypeError, ValueError: as for `encode`.
         """
-        encoder = self._encoder(_checked_max_length(max_length))
+        encoder = self._encoder(self._length(max_length))
+        if is_unset(max_length):
+            encoder = encoder._replace(max_chars=None)
         batches = encoder.tokenize([sentences] if isinstance(sentences, str) else sentences)
         return [tokens.ids[begin:end].tolist() for tokens in batches for begin, end in tokens.bounds()]
+
+    def similarity(self, a: ArrayLike, b: ArrayLike) -> NDArray[np.float32]:
+        """Return the cosine of each vector of `a` with each vector of `b`, as models of sentence-transformers do.
+
+        Args:
+            a, b: vectors, shape (vectors, dim), or one vector, shape (dim,). Floating point, or the integers of the precision ``"int8"``, whose
+                cosines are near those of the vectors only if the ranges lie around 0.
+
+        Returns:
+            float32, shape (vectors of a, vectors of b). A zero vector has the cosine 0 with every vector.
+
+        Raises:
+            ValueError: the shapes do not match, or the elements are no numbers.
+        """
+        return cosines(a, b)
 
     def _encoder(
         self,
@@ -434,23 +487,41 @@ class StaticModel:
         batch_size: int = _BATCH_SIZE,
         show_progress_bar: bool = False,
         num_threads: int | None = None,
+        wanted: WantedForm | None = None,
     ) -> Encoder | PlainEncoder:
         """Return the encoder for a call with these arguments: without compiled code while that is not ready.
 
         Raises:
-            ValueError: `batch_size` or `num_threads` is out of range.
+            ValueError: `batch_size`, `num_threads` or the form of the vectors is out of range.
         """
         # A longer limit might not fit the integers of compiled code, and no text reaches it.
         if max_length is not None and max_length > _MAX_LENGTH:
             max_length = None
-        max_chars = None if max_length is None else max_length * self._spec.median_token_length
+        # Read once: another thread may change the tokeniser or the table.
+        roads = self._roads
+        max_chars = None if max_length is None else max_length * roads.tokenizer.spec.median_token_length
         normalize = checked_flag(normalize, "normalize")
-        divide = self._normalize if normalize is None else normalize
+        divide = self._config.normalize if normalize is None else normalize
         batch_size = checked_count(batch_size, "batch_size", "an integer of 1 or more")
         if num_threads is not None:
             num_threads = checked_count(num_threads, "num_threads", "None or an integer of 1 or more")
-        make = self._roads.compiled or self._roads.find_compiled() or self._roads.plain
-        return make(max_length, max_chars, divide, batch_size, show_progress_bar, num_threads)
+        form = None if wanted is None else wanted.make(roads.table.dim, divide)
+        make = roads.compiled or roads.find_compiled() or roads.plain
+        return make(max_length, max_chars, divide, batch_size, show_progress_bar, num_threads, form)
+
+    def _usual_encoder(self) -> Encoder | PlainEncoder:
+        """Return the encoder with the model's own settings. It is kept, because making it takes a fifth of the time of a short call."""
+        if self._shown is not None:
+            self._heed_changes()
+        # Read once: another thread may change the tokeniser or the table.
+        roads, config = self._roads, self._config
+        usual = roads.usual
+        if usual is None or usual.max_tokens is not config.max_length or usual.normalize is not config.normalize:
+            encoder = self._encoder(config.max_length)
+            if isinstance(encoder, PlainEncoder):
+                return encoder
+            usual = roads.usual = encoder
+        return usual
 
     @property
     def _tokenizer(self) -> BatchTokenizer:
@@ -458,7 +529,61 @@ class StaticModel:
         return self._roads.tokenizer.get()
 
     def _length(self, max_length: int | _Unset | None) -> int | None:
-        return self.max_length if isinstance(max_length, _Unset) else _checked_max_length(max_length)
+        """Return the `max_length` of a call. Each call starts here: changes of the tokeniser that the model shows are heeded."""
+        if self._shown is not None:
+            self._heed_changes()
+        return self._config.max_length if isinstance(max_length, _Unset) or is_unset(max_length) else checked_max_length(max_length)
+
+    def _heed_changes(self) -> None:
+        """Do what the user's changes of the shown tokeniser say. If they are refused, nothing changes, and each later call refuses them too.
+
+        Raises:
+            ModelFormatError: a model cannot have this tokeniser, or the embedding matrix has no rows for its ids.
+        """
+        while True:
+            roads, shown = self._roads, self._shown
+            changes = shown.changes() if shown is not None and shown.watched else None
+            if shown is None or changes is None:
+                return
+            new = roads if changes.spec is None else _roads_with(roads, "tokenizer", spec=changes.spec)
+            with EXCHANGING:
+                # Otherwise another thread has changed the model meanwhile.
+                if self._roads is roads and self._shown is shown and shown.is_new(changes):
+                    if changes.max_length is not None:
+                        (self._config["max_length"],) = changes.max_length
+                    if new is not roads:
+                        self._use(new)
+                    shown.accept(changes)
+                    return
+
+    def _change(self, source: str, **parts: Any) -> None:
+        """Replace parts of the model, which are arguments of `_roads_with`, as is `source`. Nothing changes before all parts are checked."""
+        while True:
+            roads = self._checked_roads()
+            new = _roads_with(roads, source, **parts)
+            with EXCHANGING:
+                # Otherwise another thread has changed the model meanwhile.
+                if self._roads is roads:
+                    self._use(new)
+                    return
+
+    def _checked_roads(self) -> Roads:
+        """Return the roads after changes of the tokeniser are heeded. Their tokeniser and their table belong together."""
+        self._heed_changes()
+        return self._roads
+
+    def _use(self, roads: Roads) -> None:
+        # The files are no longer those of the model.
+        self._provenance = None
+        self._roads = roads
+
+    @property
+    def _spec(self) -> TokenizerSpec:
+        return self._checked_roads().tokenizer.spec
+
+    @property
+    def _table(self) -> EmbeddingTable:
+        return self._roads.table
 
     @property
     def dim(self) -> int:
@@ -468,25 +593,34 @@ class StaticModel:
     @property
     def normalize(self) -> bool:
         """Whether `encode` divides vectors by their L2 norm by default."""
-        return self._normalize
+        return self._config.normalize
 
     @normalize.setter
     def normalize(self, value: bool) -> None:
-        self._normalize = bool(checked_flag(value, "normalize"))
+        self._config["normalize"] = value
 
     @property
     def max_length(self) -> int | None:
         """The number of tokens of a text that count in `encode` by default. ``None``: all of them."""
-        return self._max_length
+        return self._length(_UNSET)
 
     @max_length.setter
     def max_length(self, value: int | None) -> None:
-        self._max_length = _checked_max_length(value)
+        self._config["max_length"] = value
+        if self._shown is not None:
+            self._shown.truncate(self._config.max_length)
 
     @property
     def embedding(self) -> NDArray[Any]:
-        """The embedding matrix as it is stored, read-only, shape (rows, dim). bfloat16 is given as the uint16 of its bits, int8 without its scale."""
+        """The embedding matrix as it is stored, read-only, shape (rows, dim). bfloat16 is given as the uint16 of its bits, int8 without its scale.
+
+        It can be set to a matrix that fits the tokenizer, the weights and the mapping. Calls that run meanwhile use the old one.
+        """
         return self._table.matrix
+
+    @embedding.setter
+    def embedding(self, value: NDArray[Any]) -> None:
+        self._change("embedding", vectors=np.asarray(value))
 
     @property
     def embedding_dtype(self) -> str:
@@ -494,14 +628,25 @@ class StaticModel:
         return self._table.dtype
 
     @property
-    def weights(self) -> NDArray[np.float32] | None:
-        """The factor of each token's row, float32 of shape (tokens,), read-only. It includes the scale of int8 values. ``None`` if each is 1."""
+    def weights(self) -> NDArray[Any] | None:
+        """The factor of each token's row, floating point of shape (tokens,), read-only. It includes the scale of int8 values. ``None``: each is 1.
+
+        It can be set.
+        """
         return self._table.all_weights
+
+    @weights.setter
+    def weights(self, value: NDArray[Any] | None) -> None:
+        self._change("weights", weights=value)
 
     @property
     def token_mapping(self) -> NDArray[np.int32] | None:
-        """The row of each token, int32 of shape (tokens,). ``None`` if token ``i`` has row ``i``."""
-        return self._table.mapping if len(self._table.mapping) else None
+        """The row of each token, int32 of shape (tokens,), read-only. ``None``: token ``i`` has row ``i``. It can be set."""
+        return _mapping_of(self._table)
+
+    @token_mapping.setter
+    def token_mapping(self, value: NDArray[Any] | None) -> None:
+        self._change("token_mapping", mapping=value)
 
     @property
     def vocabulary_quantization(self) -> int | None:
@@ -515,8 +660,38 @@ class StaticModel:
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """A copy of the model's tokeniser as an object of the `tokenizers` library, with truncation and padding off."""
-        return self._spec.make_library()
+        """The model's tokeniser as an object of the `tokenizers` library, the same one each time. It is made when it is first needed.
+
+        Its truncation is `max_length`, and it does not pad. The model follows changes of the object from its next call on. It refuses those that it
+        cannot follow: then each call raises a `ModelFormatError`. While you hold the object, each call takes 15 µs longer, because the model looks
+        for changes, or 0.35 ms if the normaliser has a table of SentencePiece. Afterwards calls take no longer than before. The model does not
+        notice another vocabulary that has the size, the settings and some sampled tokens of the old one, nor the change of a part of the object,
+        such as its normaliser, after you released the object: set `tokenizer` in these cases.
+
+        It can be set to another tokeniser. The model then uses this object and sets its truncation.
+        """
+        while self._shown is None:
+            roads = self._roads
+            shown = ShownTokenizer(roads.tokenizer.spec.read_with_library(), self._config.max_length)
+            with EXCHANGING:
+                if self._shown is None and self._roads is roads:
+                    self._shown = shown
+        self._heed_changes()
+        return self._shown.show(self._config.max_length)
+
+    @tokenizer.setter
+    def tokenizer(self, value: Tokenizer) -> None:
+        spec = spec_of(value, "tokenizer")
+        while True:
+            roads = self._roads
+            new = _roads_with(roads, "tokenizer", spec=spec)
+            shown = ShownTokenizer(value, self._config.max_length)
+            with EXCHANGING:
+                # Otherwise another thread has changed the model meanwhile.
+                if self._roads is roads:
+                    self._shown = shown
+                    self._use(new)
+                    return
 
     @property
     def tokenizer_backend(self) -> str:
@@ -552,33 +727,75 @@ class StaticModel:
 
     @property
     def config(self) -> dict[str, Any]:
-        """A copy of the model's configuration: the contents of its file, with the current `normalize` and `max_length`."""
-        return {**self._config, "normalize": self.normalize, "max_length": self.max_length}
+        """The model's configuration: the contents of its file, with the current `normalize` and `max_length`. Changes of it are changes of the model.
+
+        A copy is kept if it is set.
+        """
+        self._heed_changes()
+        return self._config
+
+    @config.setter
+    def config(self, value: Mapping[str, Any]) -> None:
+        settings = {"normalize": self.normalize, "max_length": self.max_length, **_checked_config(value)}
+        self._config = Settings(settings, settings["normalize"], settings["max_length"])
+
+    @property
+    def base_model_name(self) -> str | list[str] | None:
+        """The name of the model that this one was distilled from, or a list of names, as the model card states it. It can be set."""
+        if isinstance(self._base_model_name, _Unset):
+            self._base_model_name = card_metadata(self._card_source).get("base_model")
+        return self._base_model_name
+
+    @base_model_name.setter
+    def base_model_name(self, value: str | list[str] | None) -> None:
+        self._base_model_name = _checked_names(value, "base_model_name")
+
+    @property
+    def language(self) -> str | list[str] | None:
+        """The language of the model, or a list of languages, as the model card states it. It can be set."""
+        if isinstance(self._language, _Unset):
+            self._language = card_metadata(self._card_source).get("language")
+        return self._language
+
+    @language.setter
+    def language(self, value: str | list[str] | None) -> None:
+        self._language = _checked_names(value, "language")
 
     def __getstate__(self) -> dict[str, Any]:
         # The tokeniser's tables are made again when unpickling: they hold a lock, and are larger than the `tokenizer.json`.
+        self._heed_changes()
+        with EXCHANGING:
+            roads, provenance = self._roads, self._provenance
+        spec, table = roads.tokenizer.spec, roads.table
         state = {name: value for name, value in self.__dict__.items() if name != "_roads"}
-        if self._provenance is not None and self._provenance.is_unchanged():
+        # A copy of the model must not share these.
+        state |= {"_config": Settings(self._config, self._config.normalize, self._config.max_length), "_shown": None}
+        if provenance is not None and provenance.is_unchanged():
             # Every process of this machine can read the files, and they then share the memory of the matrix.
-            state["_provenance"] = dataclasses.replace(self._provenance, digest=digest_of(self._spec, self._table))
-            del state["_spec"], state["_table"], state["_config"]
-        return state
+            state["_provenance"] = dataclasses.replace(provenance, digest=digest_of(spec, table))
+            return state
+        return state | {"_files": (spec, table)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        files = state.pop("_files", None)
         self.__dict__.update(state)
-        if self._provenance is not None and "_table" not in state:
-            files = self._provenance.read()
-            self._config, self._spec, self._table = files.config, files.tokenizer, files.table
-        self._roads = Roads(CompiledTokenizer(self._spec), self._table)
+        if files is None:
+            assert self._provenance is not None
+            _, spec, table, _, _ = self._provenance.read()
+        else:
+            spec, table = files
+        self._roads = Roads(CompiledTokenizer(spec), table)
 
     def _by_value(self: Model) -> Model:
         """Return an equal model that is pickled with its contents, for machines that do not have its files."""
-        return self._with_table(self._table)
+        roads = self._checked_roads()
+        return self._with_roads(Roads(roads.tokenizer, roads.table))
 
-    def _with_table(self: Model, table: EmbeddingTable) -> Model:
-        """Return a model with another embedding table for the same tokens. The two models share everything else."""
+    def _with_roads(self: Model, roads: Roads) -> Model:
+        """Return a model with these roads, which no other model has. The two models share the data that does not change."""
         other = type(self).__new__(type(self))
-        other.__dict__.update(self.__dict__, _provenance=None, _table=table, _roads=Roads(self._roads.tokenizer, table))
+        config = Settings(self._config, self._config.normalize, self._config.max_length)
+        other.__dict__.update(self.__dict__, _provenance=None, _config=config, _shown=None, _roads=roads)
         return other
 
     def __repr__(self) -> str:
@@ -618,7 +835,7 @@ def quantize_model(
             0.973; 32: 0.944.
         int8_scales: for int8, ``"matrix"``: one scale for all values, so that the largest magnitude is 127. The integers are those of model2vec
             if the values fit into float16. Correlation 0.99996 (mean cosine 0.99932, lowest 0.9961). Or ``"row"``: one scale for each row.
-            Correlation 1.00000 (0.99997, 0.99993), and `encode` takes a third longer than with ``"matrix"``. With both, vectors that are not
+            Correlation 1.00000 (0.99997, 0.99993), and `encode` takes up to 1.7 times as long as with ``"matrix"``. With both, vectors that are not
             normalised are in the original units (model2vec drops the scale). With ``"row"`` their norms are within 1 % of the original ones.
             With ``"matrix"`` they are not if all rows of a text have small norms, such as the rows of punctuation.
         show_progress_bar: whether to show a progress bar on standard error while rows are clustered (needs `tqdm`).
@@ -630,21 +847,65 @@ def quantize_model(
         ValueError: an argument is out of range, the tokens share rows already, or a value does not fit into the type.
         ImportError: scikit-learn or `tqdm` is needed and not installed.
     """
-    table = model._table
+    roads = model._checked_roads()
+    table = roads.table
     check_quantization(table, quantize_to, dimensionality, int8_scales)
     if vocabulary_quantization is not None:
         table = cluster_table(table, vocabulary_quantization, show_progress_bar)
         # Clustering gives float32, so convert the rows back to the type of the model.
-        quantize_to = quantize_to or model.embedding_dtype
-    return model._with_table(quantize_table(table, quantize_to, dimensionality, int8_scales))
+        quantize_to = quantize_to or roads.table.dtype
+    return model._with_roads(Roads(roads.tokenizer, quantize_table(table, quantize_to, dimensionality, int8_scales)))
 
 
-def _checked_max_length(value: int | None) -> int | None:
-    return None if value is None else checked_count(value, "max_length", "None or an integer of 1 or more")
+def _checked_config(config: Mapping[str, Any] | None) -> dict[str, Any]:
+    if config is not None and not isinstance(config, Mapping):
+        raise TypeError(f"config must be a mapping, not {type(config).__name__}; pass weights as weights=")
+    return dict(config or {})
 
 
-def _encode_arrow(encoder: Encoder | PlainEncoder, array: Any, dtype: str) -> pa.Array | pa.ChunkedArray:
-    if dtype not in {"float32", "float16"}:
-        raise ValueError(f"dtype must be 'float32' or 'float16', not {dtype!r}")
-    column = column_of_strings(array)
-    return column.lists(encoder.encode_column(column, np.dtype(dtype)))
+def _checked_names(value: Any, name: str) -> Any:
+    names = value if isinstance(value, list) else [value]
+    if value is not None and not all(isinstance(each, str) for each in names):
+        raise TypeError(f"{name} must be a string, a list of strings or None, not {value!r:.80}")
+    return value
+
+
+def _matrix_of(vectors: NDArray[Any]) -> tuple[NDArray[Any], str]:
+    """Return an embedding matrix as a table keeps it, and the name of its type."""
+    matrix = np.asarray(vectors)
+    return matrix.view(np.uint16) if matrix.dtype.name == "bfloat16" else matrix, matrix.dtype.name
+
+
+def _mapping_of(table: EmbeddingTable) -> NDArray[np.int32] | None:
+    return table.mapping if len(table.mapping) else None
+
+
+def _roads_with(roads: Roads, source: str, vectors: NDArray[Any] | None = None, spec: TokenizerSpec | None = None, **arrays: Any) -> Roads:
+    """Return the roads of a model with other parts.
+
+    Args:
+        roads: those of the model.
+        source: what to call the new part in errors.
+        vectors: the embedding matrix. ``None``: the model's.
+        spec: the tokenizer. ``None``: the model's.
+        **arrays: `weights` and `mapping`. Not given: the model's.
+
+    Raises:
+        ModelFormatError: the parts do not match.
+    """
+    arrays = {"weights": roads.table.all_weights, "mapping": _mapping_of(roads.table), **arrays}
+    matrix, dtype = (roads.table.matrix, roads.table.dtype) if vectors is None else _matrix_of(vectors)
+    tokenizer = roads.tokenizer if spec is None else CompiledTokenizer(spec)
+    return Roads(tokenizer, _table_of(matrix, dtype, spec=tokenizer.spec, source=source, **arrays))
+
+
+def _table_of(
+    matrix: NDArray[Any], dtype: str, weights: NDArray[Any] | None, mapping: NDArray[Any] | None, spec: TokenizerSpec, source: str
+) -> EmbeddingTable:
+    """Return the table made from arrays of a caller. `source`: what to call them in errors.
+
+    Raises:
+        ModelFormatError: they do not match each other or the tokenizer.
+    """
+    weights, mapping = (None if array is None else np.asarray(array) for array in (weights, mapping))
+    return make_table(matrix, dtype, weights, mapping, size=spec.required_rows, source=source)

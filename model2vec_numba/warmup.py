@@ -24,6 +24,7 @@ from model2vec_numba.starting.ready import EVERYTHING, key_of, note_ready
 from model2vec_numba.text.columns import column_batches
 from model2vec_numba.tokenization.chunks.rows import copy_rows, make_rows
 from model2vec_numba.tokenization.spec.spec import parse_tokenizer
+from model2vec_numba.vectors.form import make_form
 
 __all__ = ["Warmed", "small_model", "use", "use_long_text", "warmup"]
 
@@ -31,6 +32,7 @@ __all__ = ["Warmed", "small_model", "use", "use_long_text", "warmup"]
 _STORAGE = {"float32": np.float32, "float16": np.float16, "bfloat16": np.uint16, "float64": np.float64, "int8": np.int8}
 _DIM = 32
 _FEW_ROWS = 16
+_RANGES = np.array([[0], [1]], np.float32).repeat(_DIM, axis=1)
 # The texts contain runs of spaces, marks in the wrong order and characters that can be composed, because normalisers look for these.
 _TEXTS = ("It is cold today.", "Caf\u00e9  \u4f60\u597d, 12 don't [MASK] <s>!\n", "a\u0323\u0301 e\u0301  \uff21 \u1112\u1161\u11ab", "")
 
@@ -183,12 +185,15 @@ def use(model: StaticModel) -> None:
         model.encode(text)
     model.encode(_TEXTS)
     model.encode_as_sequence(_TEXTS)
-    # A column with a text that is cut and a null, with vectors in half precision.
+    # A column with a text that is cut and a null, with vectors in each form.
     column = np.frombuffer(b"abcdef", np.uint8), np.array([0, 3, 6], np.int64), np.array([True, False])
-    batches = column_batches(*column, max_chars=2, limits=BatchLimits(2))
-    model._roads.use_compiled()(None, None).encode_batches(batches, np.empty((2, model.dim), np.float16), 1)
+    for precision in ("float16", "int8", "binary"):
+        form = make_form(model.dim, None, precision, _RANGES if precision == "int8" else None)
+        batches = column_batches(*column, max_chars=2, limits=BatchLimits(2))
+        encoder = model._roads.use_compiled()(None, None, form=form)
+        encoder.encode_batches(batches, np.empty((2, form.columns), form.dtype), 1)
 
 
 def use_long_text(model: StaticModel) -> None:
     """Call what pools a text of a million tokens."""
-    pool_long_text(model._table, np.zeros(PARALLEL_TOKENS, np.int32), True, np.empty(model.dim, np.float32), 1)
+    pool_long_text(model._table, np.zeros(PARALLEL_TOKENS, np.int32), True, np.empty(model.dim, np.float32), 2)

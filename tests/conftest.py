@@ -119,8 +119,8 @@ def make_model(tokenizers: dict[str, Tokenizer]) -> Callable[..., StaticModel]:
     ) -> StaticModel:
         tokenizer = tokenizers[kind]
         parts = random_parts(tokenizer.get_vocab_size(), dim, dtype, weights=weights, mapping=mapping)
-        tensors = parts["embeddings"], tokenizer, parts.get("weights"), parts.get("mapping")
-        return StaticModel(*tensors, normalize=normalize, max_length=max_length)
+        tensors = {"weights": parts.get("weights"), "token_mapping": parts.get("mapping")}
+        return StaticModel(parts["embeddings"], tokenizer, normalize=normalize, max_length=max_length, **tensors)
 
     return make
 

@@ -222,6 +222,8 @@ def raw_safetensors(header: Any, body: bytes, *, padding: int = 0) -> bytes:
 
 
 def one_error(err: str) -> str:
+    # The command line also says that it replaces a file of an earlier call.
+    err = re.sub(r"^\S+ exists\. It is replaced when the new file is complete\n", "", err)
     assert re.fullmatch(r"error: [^\n]+\n", err), err
     return err.removeprefix("error: ").rstrip("\n")
 

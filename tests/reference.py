@@ -11,7 +11,7 @@ from model2vec import StaticModel as PeerModel
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-__all__ = ["TOLERANCE", "Reference", "assert_close", "peer_model"]
+__all__ = ["TOLERANCE", "Reference", "assert_close", "in_precision", "peer_model"]
 
 # The largest absolute error of a normalised vector.
 TOLERANCE = 2e-6
@@ -80,3 +80,19 @@ def assert_close(found: NDArray[Any], expected: NDArray[Any], what: str = "") ->
     scale = max(1.0, float(np.abs(expected).max(initial=0)))
     error = (np.abs(found.astype(np.float64) - expected) / scale).max(initial=0)
     assert error <= TOLERANCE, f"{what}: off by {error:.3g}"
+
+
+def in_precision(vectors: NDArray[np.float32], precision: str, ranges: NDArray[Any] | None) -> NDArray[Any]:
+    """Return float32 vectors in a precision, from the definitions of sentence-transformers 6.2. `ranges` is for the integers."""
+    with np.errstate(all="ignore"):
+        if precision in {"float32", "float16"}:
+            return vectors.astype(precision)
+        if precision in {"binary", "ubinary"}:
+            bits = np.packbits(vectors > 0, axis=-1)
+            return bits if precision == "ubinary" else (bits.astype(np.int16) - 128).astype(np.int8)
+        assert ranges is not None
+        starts, ends = ranges.astype(np.float32)
+        steps = (ends - starts) / np.float32(255)
+        steps[steps == 0] = 1
+        numbers = np.clip(np.floor((vectors - starts) / steps), 0, 255)
+        return numbers.astype(np.uint8) if precision == "uint8" else (numbers - 128).astype(np.int8)

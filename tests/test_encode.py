@@ -27,7 +27,7 @@ VARIANTS = ("plain", "weights", "mapping", "both")
 
 
 def from_parts(tokenizer: Tokenizer, parts: dict[str, NDArray[Any]], **arguments: Any) -> StaticModel:
-    return StaticModel(parts["embeddings"], tokenizer, parts.get("weights"), parts.get("mapping"), **arguments)
+    return StaticModel(parts["embeddings"], tokenizer, weights=parts.get("weights"), token_mapping=parts.get("mapping"), **arguments)
 
 
 class Expected:
@@ -82,7 +82,7 @@ def test_equals_reference_and_model2vec(
     peer = peer_model(tokenizer, parts)
     for max_length in MAX_LENGTHS:
         ids = expected.ids(kind, max_length)
-        assert model.tokenize(texts, max_length) == ids
+        assert model.tokenize(texts, max_length=max_length) == ids
         means = np.array([reference.pool(each, False) for each in ids])
         norms = np.linalg.norm(means, axis=1, keepdims=True)
         for normalize in (False, True):
@@ -105,13 +105,13 @@ def test_unknown_tokens_are_dropped_before_cutting() -> None:
     model = StaticModel(random_matrix(4, 3, "float32"), new_tokenizer("alpha", "beta", "gamma"))
     assert (model.unk_token_id, model.median_token_length) == (0, 5)
     # Fifteen characters are kept. Two of the four tokens in them are unknown. If ids were cut before unknown ids are dropped, gamma would be lost.
-    assert model.tokenize(["z alpha z gamma beta"], 3) == [[1, 3]]
+    assert model.tokenize(["z alpha z gamma beta"], max_length=3) == [[1, 3]]
     expected = (model.embedding[1] + model.embedding[3]) / 2
     assert_close(model.encode(["z alpha z gamma beta"], max_length=3, normalize=False), expected[None])
     # The ids that remain after dropping are cut.
-    assert model.tokenize(["z beta beta"], 2) == [[2]]
-    assert model.tokenize(["z z beta beta beta beta beta beta"], 3) == [[2, 2]]
-    assert model.tokenize(["beta " * 20], 3) == [[2, 2, 2]]
+    assert model.tokenize(["z beta beta"], max_length=2) == [[2]]
+    assert model.tokenize(["z z beta beta beta beta beta beta"], max_length=3) == [[2, 2]]
+    assert model.tokenize(["beta " * 20], max_length=3) == [[2, 2, 2]]
 
 
 def test_texts_are_cut_in_characters_first() -> None:
@@ -119,15 +119,15 @@ def test_texts_are_cut_in_characters_first() -> None:
     model = StaticModel(random_matrix(6, 3, "float32"), tokenizer)
     assert model.median_token_length == 2
     # Two tokens are four characters, here "aa b".
-    assert model.tokenize(["aa bb cc"], 2) == [[1]]
-    assert model.tokenize(["aa bb cc"], 3) == [[1, 2]]
-    assert model.tokenize(["aaa bb"], 1) == [[1]]
-    assert model.tokenize(["abb bb"], 1) == [[]]
-    assert model.tokenize(["a  bb cc"], 3) == [[4, 2]]
+    assert model.tokenize(["aa bb cc"], max_length=2) == [[1]]
+    assert model.tokenize(["aa bb cc"], max_length=3) == [[1, 2]]
+    assert model.tokenize(["aaa bb"], max_length=1) == [[1]]
+    assert model.tokenize(["abb bb"], max_length=1) == [[]]
+    assert model.tokenize(["a  bb cc"], max_length=3) == [[4, 2]]
     # Characters are code points. They are neither bytes nor UTF-16 units.
-    assert model.tokenize(["\u00e9\u00e9 \U0001f600\u00e9\u00e9 \u00e9\u00e9"], 4) == [[5]]
-    assert model.tokenize(["\u00e9\u00e9 \u00e9\u00e9 \u00e9\u00e9"], 4) == [[5, 5, 5]]
-    assert model.tokenize(["aa bb cc"], None) == [[1, 2, 3]]
+    assert model.tokenize(["\u00e9\u00e9 \U0001f600\u00e9\u00e9 \u00e9\u00e9"], max_length=4) == [[5]]
+    assert model.tokenize(["\u00e9\u00e9 \u00e9\u00e9 \u00e9\u00e9"], max_length=4) == [[5, 5, 5]]
+    assert model.tokenize(["aa bb cc"], max_length=None) == [[1, 2, 3]]
 
 
 def test_unigram_follows_unk_id(tokenizers: dict[str, Tokenizer], make_model: Callable[..., StaticModel]) -> None:
@@ -137,14 +137,16 @@ def test_unigram_follows_unk_id(tokenizers: dict[str, Tokenizer], make_model: Ca
     text = "\u13a0\u13a1 the <unk> \u13a2"
     [raw] = Reference(tokenizers["unigram"], {"embeddings": model.embedding}).raw_ids([text], None)
     assert 3 in raw and 1 in raw
-    assert model.tokenize([text]) == [[i for i in raw if i != 3]]
+    assert model.tokenize([text], max_length=None) == [[i for i in raw if i != 3]]
 
 
 def test_truncation_and_padding_of_the_file_are_off(tokenizers: dict[str, Tokenizer], make_model: Callable[..., StaticModel]) -> None:
     for kind in KINDS:
         assert tokenizers[kind].truncation is not None and tokenizers[kind].padding is not None
-        tokenizer = make_model(kind).tokenizer
-        assert tokenizer.truncation is None and tokenizer.padding is None
+        tokenizer = make_model(kind, max_length=None).tokenizer
+        # The padding token is kept, as in model2vec.
+        assert tokenizer.truncation is None and tokenizer.padding["length"] == 0
+        assert tokenizer.padding["pad_token"] == tokenizers[kind].padding["pad_token"]
         [ids] = make_model(kind).tokenize("the value of the expression is the name of the object and so on")
         assert len(ids) > 9
         assert len(make_model(kind).tokenize("the")[0]) < 5
@@ -320,12 +322,13 @@ def test_sequence_arrays_are_independent(default_model: StaticModel) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_tokenize(kind: str, texts: list[str], make_model: Callable[..., StaticModel], expected: Expected) -> None:
     model = make_model(kind, max_length=3)
-    found = model.tokenize(texts)
+    found = model.tokenize(texts, max_length=None)
     assert found == expected.ids(kind, None)
     assert all(type(token) is int for ids in found for token in ids)
-    # Only the argument max_length counts, not the model's.
+    # The model's max_length counts only if there is no argument, and texts are not cut in characters then.
+    assert model.tokenize(texts) == [ids[:3] for ids in found]
     for max_length in (1, 7, 512):
-        assert model.tokenize(texts, max_length) == model.tokenize(texts, max_length=max_length) == expected.ids(kind, max_length)
+        assert model.tokenize(texts, max_length=max_length) == expected.ids(kind, max_length)
 
 
 def test_properties(default_model: StaticModel) -> None:
@@ -369,7 +372,7 @@ def test_the_callers_arrays_stay_theirs() -> None:
     """The mapping is checked once. A later change of the caller's array must not reach the kernels."""
     tokenizer = new_tokenizer("a", "b")
     matrix, weights, mapping = random_matrix(2, 4, "float32"), np.ones(3, np.float32), np.array([0, 1, 1], np.int32)
-    model = StaticModel(matrix, tokenizer, weights, mapping)
+    model = StaticModel(matrix, tokenizer, weights=weights, token_mapping=mapping)
     before = model.encode(["a b"])
     mapping[:] = 2**30
     weights[:] = np.nan
@@ -381,7 +384,6 @@ def test_tokenizer_is_a_copy() -> None:
     tokenizer = new_tokenizer("a", "b")
     model = StaticModel(random_matrix(3, 4, "float32"), tokenizer)
     tokenizer.add_tokens(["c", "d"])
-    model.tokenizer.add_tokens(["e", "f"])
     assert model.tokenize("a c d e f b") == [[1, 2]]
     assert len(model.tokens) == 3
 
@@ -406,7 +408,7 @@ def test_setters(make_model: Callable[..., StaticModel], tokenizers: dict[str, T
             model.max_length = wrong  # type: ignore[assignment]
     assert model.max_length is None
     model.config["normalize"] = False
-    assert model.normalize is True
+    assert model.normalize is False
 
 
 def test_init_takes_settings_from_config() -> None:
@@ -426,7 +428,7 @@ def test_max_length_larger_than_anything(default_model: StaticModel) -> None:
     expected = default_model.encode(texts, max_length=None)
     for max_length in (10**9, sys.maxsize, 10**30):
         np.testing.assert_array_equal(default_model.encode(texts, max_length=max_length), expected)
-        assert default_model.tokenize(texts, max_length) == default_model.tokenize(texts)
+        assert default_model.tokenize(texts, max_length=max_length) == default_model.tokenize(texts, max_length=None)
 
 
 def test_integers_of_numpy_are_integers(default_model: StaticModel) -> None:

@@ -314,23 +314,23 @@ def test_a_subfolder_outside(subfolder: str, tiny: ModelBytes, tmp_path: Path) -
 def test_parts_that_do_not_fit() -> None:
     tokenizer = new_tokenizer("a", "b")
     good = random_matrix(3, 4, "float32")
-    cases: list[tuple[tuple[Any, ...], tuple[str, ...]]] = [
-        ((good[:2], tokenizer), ("2 rows", "at least 3")),
-        ((good[0], tokenizer), ("(4,)", "(rows, dimensions)")),
-        ((good.astype(np.int32), tokenizer), ("int32", "float32")),
-        ((good.astype(complex), tokenizer), ("complex128", "float32")),
-        ((good.astype(object), tokenizer), ("object", "float32")),
-        ((good, tokenizer, np.ones(2)), ("weights has 2", "at least 3")),
-        ((good, tokenizer, np.array([1, 2, 3])), ("weights", "int64", "floating")),
-        ((good, tokenizer, None, np.array([0, 1, 3])), ("mapping[2]", "is 3", "0 to 2")),
-        ((good, tokenizer, None, np.array([0, -1, 0])), ("mapping[1]", "-1")),
-        ((good, tokenizer, None, np.array([0, 1])), ("mapping has 2", "at least 3")),
-        ((good, tokenizer, None, [0.0, 1.0, 2.0]), ("mapping", "float64", "integers")),
-        ((good, Tokenizer(models.BPE())), ("no tokens",)),
+    cases: list[tuple[dict[str, Any], tuple[str, ...]]] = [
+        ({"vectors": good[:2]}, ("2 rows", "at least 3")),
+        ({"vectors": good[0]}, ("(4,)", "(rows, dimensions)")),
+        ({"vectors": good.astype(np.int32)}, ("int32", "float32")),
+        ({"vectors": good.astype(complex)}, ("complex128", "float32")),
+        ({"vectors": good.astype(object)}, ("object", "float32")),
+        ({"weights": np.ones(2)}, ("weights has 2", "at least 3")),
+        ({"weights": np.array([1, 2, 3])}, ("weights", "int64", "floating")),
+        ({"token_mapping": np.array([0, 1, 3])}, ("mapping[2]", "is 3", "0 to 2")),
+        ({"token_mapping": np.array([0, -1, 0])}, ("mapping[1]", "-1")),
+        ({"token_mapping": np.array([0, 1])}, ("mapping has 2", "at least 3")),
+        ({"token_mapping": [0.0, 1.0, 2.0]}, ("mapping", "float64", "integers")),
+        ({"tokenizer": Tokenizer(models.BPE())}, ("no tokens",)),
     ]
     for arguments, said in cases:
         with pytest.raises(ModelFormatError) as raised:
-            StaticModel(*arguments)
+            StaticModel(**{"vectors": good, "tokenizer": tokenizer, **arguments})
         for part in said:
             assert part in str(raised.value)
 
@@ -339,9 +339,9 @@ def test_arguments_of_the_wrong_kind(tiny: ModelBytes) -> None:
     matrix = random_matrix(2, 4, "float32")
     with pytest.raises(TypeError, match=r"tokenizers\.Tokenizer.*str"):
         StaticModel(matrix, "tokenizer.json")  # type: ignore[arg-type]
-    # model2vec's third argument is the configuration.
-    with pytest.raises(TypeError, match="config="):
-        StaticModel(matrix, new_tokenizer("a"), {"normalize": True})  # type: ignore[arg-type]
+    # The third argument is the configuration, as in model2vec.
+    with pytest.raises(TypeError, match=r"config must be a mapping.*weights="):
+        StaticModel(matrix, new_tokenizer("a"), np.ones(2))  # type: ignore[arg-type]
     for part in ("tokenizer", "model", "config"):
         with pytest.raises(TypeError, match=f"{part} must be bytes, not str"):
             StaticModel.from_bytes(**{**tiny._asdict(), part: "text"})
@@ -478,6 +478,7 @@ def test_the_position_of_a_text_that_the_tokenizer_refuses(kind: str, threads: i
 def use(model: StaticModel) -> None:
     """Use a model that could be loaded in spite of its broken file."""
     sentences = ["the cat sat here", "", "the [UNK] \u00e9\U0001f600 nothing known", "cat " * 600]
+    model.max_length = None
     try:
         ids = model.tokenize(sentences)
         vectors = model.encode(sentences, normalize=False)

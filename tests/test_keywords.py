@@ -39,12 +39,10 @@ REFUSED: dict[str, tuple[Any, ...]] = {
     "prompt": ("query: ", 7, ["query: "]),
     "prompt_name": ("query", ""),
     "output_value": ("token_embeddings", None),
-    "precision": ("int8", "uint8", "float16", None),
     "normalize_embeddings": ("yes", 1, 0),
     "normalize": ("yes", "false", 1, 0, np.array([True])),
     "bath_size": (32,),
     "normalise": (True,),
-    "dimensionality": (64,),
     "task": ("query",),
     "inputs": (["a"],),
     "_normalize": (True,),
@@ -103,39 +101,31 @@ def test_every_keyword_of_model2vec_is_accepted(method: str, default_model: Stat
 @pytest.mark.parametrize("again", [True, False])
 @pytest.mark.parametrize("dim", [1, 8, 100, np.int64(256)])
 def test_truncate_dim(dim: int, again: bool, normalize: bool | None, default_model: StaticModel) -> None:
+    """The model normalises first, if it does; `normalize_embeddings` comes after the cut."""
+    arguments: dict[str, Any] = {"truncate_dim": dim, "normalize": normalize, "normalize_embeddings": again}
     if again and normalize is False:
         with pytest.raises(TypeError, match="contradict"):
-            default_model.encode(TEXTS, truncate_dim=dim, normalize=normalize, normalize_embeddings=again)
+            default_model.encode(TEXTS, **arguments)
         return
-    found = default_model.encode(TEXTS, truncate_dim=dim, normalize=normalize, normalize_embeddings=again)
+    found = default_model.encode(TEXTS, **arguments)
     assert (found.shape, found.dtype, found.flags.c_contiguous) == ((4, dim), np.float32, True)
-    cut = default_model.encode(TEXTS, normalize=normalize)[:, :dim]
-    if again:
-        norms = np.linalg.norm(cut.astype(np.float64), axis=1, keepdims=True)
-        np.testing.assert_allclose(found, cut / np.where(norms > 0, norms, 1), atol=1e-7)
+    if again or normalize is False:
+        np.testing.assert_array_equal(found, default_model.encode(TEXTS, dimensionality=dim, normalize=again))
     else:
-        np.testing.assert_array_equal(found, cut)
+        np.testing.assert_array_equal(found, default_model.encode(TEXTS, normalize=normalize)[:, :dim])
     # A vector does not depend on the other texts of the call.
     for text, vector in zip(TEXTS, found, strict=True):
-        np.testing.assert_array_equal(default_model.encode(text, truncate_dim=dim, normalize=normalize, normalize_embeddings=again), vector)
+        np.testing.assert_array_equal(default_model.encode(text, **arguments), vector)
+    bits = default_model.encode(TEXTS, precision="ubinary", **arguments)
+    np.testing.assert_array_equal(bits, np.packbits(found > 0, axis=1))
+    with pytest.raises(TypeError, match="dimensionality and truncate_dim mean the same"):
+        default_model.encode(TEXTS, dimensionality=dim, **arguments)
 
 
 @pytest.mark.parametrize("dim", [0, -1, 257, 1.5, "8", True, [8]], ids=repr)
 def test_truncate_dim_out_of_range(dim: Any, default_model: StaticModel) -> None:
     with pytest.raises(ValueError, match="truncate_dim must be None or an integer from 1 to 256"):
         default_model.encode(TEXTS, truncate_dim=dim)
-
-
-@pytest.mark.parametrize("dim", [256, 12])
-def test_binary_precisions(dim: int, default_model: StaticModel) -> None:
-    """The bytes of sentence-transformers: the bits of `packbits`, and for "binary" minus 128."""
-    positive = default_model.encode(TEXTS, truncate_dim=dim) > 0
-    unsigned = np.packbits(positive, axis=1)
-    for precision, expected in (("ubinary", unsigned), ("binary", (unsigned.astype(np.int16) - 128).astype(np.int8))):
-        found = default_model.encode(TEXTS, precision=precision, truncate_dim=dim)
-        assert found.dtype == expected.dtype
-        np.testing.assert_array_equal(found, expected)
-        np.testing.assert_array_equal(default_model.encode(TEXTS[0], precision=precision, truncate_dim=dim), expected[0])
 
 
 @pytest.mark.parametrize("value", ["yes", "no", 1, 0, [True]], ids=repr)

@@ -73,6 +73,18 @@ def test_long_documents(dtype: str, weights: bool, make_model: Callable[..., Sta
     np.testing.assert_allclose(alone[0], mean / np.linalg.norm(mean), atol=2e-6)
 
 
+def test_a_thread_alone(make_model: Callable[..., StaticModel], divided: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It divides very long texts, so that Ctrl-C is noticed in the middle of one."""
+    model = make_model("wordpiece-uncased", 40, "int8", max_length=None)
+    documents = ["short", PLAIN * 2000, "", PLAIN * 1000]
+    expected = model.encode(documents, num_threads=1)
+    assert divided == []
+    monkeypatch.setattr(encoder, "_LONG_ALONE_BYTES", len(PLAIN) * 1500)
+    np.testing.assert_array_equal(model.encode(documents, num_threads=1), expected)
+    np.testing.assert_array_equal(model.encode(documents[1], num_threads=1), expected[1])
+    assert divided == [1]
+
+
 @pytest.mark.usefixtures("small_limits")
 @pytest.mark.parametrize("content", ["newyork", "new york"])
 def test_added_tokens(content: str, tokenizers: dict[str, Tokenizer], divided: list[int]) -> None:

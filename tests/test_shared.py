@@ -76,7 +76,7 @@ def test_every_model_on_every_text(name: str, count: int, shared: Path) -> None:
         assert len(texts) >= 12
         ids = {max_length: reference.ids(texts, max_length) for max_length in (512, 7, None)}
         for max_length, expected_ids in ids.items():
-            assert model.tokenize(texts, max_length) == expected_ids, f"{kind} {max_length=}"
+            assert model.tokenize(texts, max_length=max_length) == expected_ids, f"{kind} {max_length=}"
         found, expected = model.encode(texts), np.array([reference.pool(each, True) for each in ids[512]])
         assert_close(found, expected, f"{kind}, reference")
         agree = reference.peer_agrees(texts, 512)

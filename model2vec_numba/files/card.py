@@ -8,7 +8,7 @@ from typing import Any
 
 from model2vec_numba.files.layouts import DEFAULT_MODEL
 
-__all__ = ["card_source", "make_card", "model_facts"]
+__all__ = ["card_metadata", "card_source", "make_card", "model_facts"]
 
 # The metadata that is copied from the card of the model that a model was made from.
 _INHERITED = ("license", "license_name", "license_link", "language", "base_model", "datasets")
@@ -83,24 +83,30 @@ def card_source(folder: Path | None) -> str | None:
     return _BUNDLED if folder == DEFAULT_MODEL else str(folder)
 
 
-def make_card(name: str, facts: dict[str, str], source: str | None) -> str:
+def make_card(name: str, facts: dict[str, str], source: str | None, base_model: Any, language: Any) -> str:
     """Return the text of a card.
 
     Args:
         name: the name of the model.
         facts: the facts that `model_facts` returned.
-        source: the model that this one was made from, as `card_source` returned it. The new card has the licence, languages, data sets and base
-            model of that model's card, if it states them.
+        source: the model that this one was made from, as `card_source` returned it. The new card has the licence and the data sets of that model's
+            card, if it states them.
+        base_model: the name of the model that this one was distilled from, or a list of names. ``None``: it is not known.
+        language: the language of the model, or a list of languages. ``None``: it is not known.
     """
     from huggingface_hub import ModelCardData
 
-    metadata = ModelCardData(**{"library_name": "model2vec", "tags": _TAGS, **_inherited_metadata(source)})
+    metadata = ModelCardData(**{"library_name": "model2vec", "tags": _TAGS, **card_metadata(source), "base_model": base_model, "language": language})
     rows = "\n".join(f"| {fact} | {value} |" for fact, value in facts.items())
     return _TEXT.format(metadata=metadata.to_yaml(), name=" ".join(name.split()), quoted=json.dumps(name, ensure_ascii=False), facts=rows)
 
 
-def _inherited_metadata(source: str | None) -> dict[str, Any]:
-    """Return the metadata to take over from the card of another model."""
+def card_metadata(source: str | None) -> dict[str, Any]:
+    """Return the licence, languages, data sets and base model that the card of a model states, for the card of a model that is made from it.
+
+    Args:
+        source: the place of the card, as `card_source` returned it.
+    """
     from huggingface_hub import ModelCard
 
     if source is None:

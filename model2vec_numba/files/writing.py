@@ -70,8 +70,11 @@ def _write_tensors(file: Output, table: EmbeddingTable) -> None:
     """
     tensors: dict[str, tuple[str, NDArray[Any]]] = {"embeddings": (table.dtype, table.matrix)}
     weights = table.all_weights
+    if weights is None and table.dtype == "int8":
+        # sentence-transformers 6.2 cannot load int8 values without weights.
+        weights = np.ones(len(table.mapping) or len(table.matrix), np.float32)
     if weights is not None:
-        tensors["weights"] = ("float32", weights)
+        tensors["weights"] = (weights.dtype.name, weights)
     if len(table.mapping):
         tensors["mapping"] = ("int32", table.mapping)
     # The matrix comes first, because the first tensor begins at a cache line. If the others would then not be aligned to their elements, as

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from model2vec_numba.extras import require
 from model2vec_numba.integrations.model_reference import ModelReference
+from model2vec_numba.integrations.options import one_thread
 
 if TYPE_CHECKING:
     import dask.dataframe as dd
@@ -32,9 +33,9 @@ def encode(
         column: the column of texts. Missing values of any kind are nulls.
         model: a folder that the workers can read, or the name of a Hub repository. ``None``: the bundled model. A `StaticModel` is sent to the
             workers.
-        output: the name of the column of vectors, of pandas' type ``ArrowDtype(FixedSizeList<float32>[dim])``. A null
-            text has a null vector.
-        **options: `max_length`, `normalize` and `dtype` of `StaticModel.encode_arrow`.
+        output: the name of the column of vectors, of pandas' type ``ArrowDtype(FixedSizeList<float32>[dim])``, or what `precision` and
+            `dimensionality` make of it. A null text has a null vector.
+        **options: the options of `StaticModel.encode_arrow`. `num_threads` is 1 by default.
     """
     delayed = require("dask", "model2vec_numba.integrations.dask", "dask").delayed
     reference = ModelReference(model)
@@ -48,5 +49,5 @@ def _with_vectors(frame: pd.DataFrame, reference: ModelReference, column: str, o
     import pandas as pd
     import pyarrow as pa
 
-    vectors = reference.load()._encode_arrow_singly(pa.Array.from_pandas(frame[column]), **options)
+    vectors = reference.load().encode_arrow(pa.Array.from_pandas(frame[column]), **one_thread(options))
     return frame.assign(**{output: pd.arrays.ArrowExtensionArray(vectors)})

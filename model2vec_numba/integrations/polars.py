@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from model2vec_numba.extras import require
+from model2vec_numba.extras import OLDEST_FOR_COLUMNS, require
+from model2vec_numba.integrations.options import vectors_type
 
 if TYPE_CHECKING:
     import polars as pl
@@ -12,9 +13,11 @@ if TYPE_CHECKING:
     from model2vec_numba.model import StaticModel
 else:
     pl = require("polars", "model2vec_numba.integrations.polars", "polars")
-    require("pyarrow", "model2vec_numba.integrations.polars", "polars")
+    require("pyarrow", "model2vec_numba.integrations.polars", "polars", OLDEST_FOR_COLUMNS)
 
 __all__ = ["encode"]
+
+_ELEMENTS = {"float32": "Float32", "float16": "Float16", "int8": "Int8", "uint8": "UInt8"}
 
 
 def encode(expression: pl.Expr, model: StaticModel, **options: Any) -> pl.Expr:
@@ -23,18 +26,24 @@ def encode(expression: pl.Expr, model: StaticModel, **options: Any) -> pl.Expr:
     Args:
         expression: an expression of type String, Categorical, Enum or Null.
         model: the model.
-        **options: the options of `StaticModel.encode_arrow`.
+        **options: the options of `StaticModel.encode_arrow`. In the streaming engine, ``num_threads=1`` leaves the other threads to Polars.
 
     Returns:
-        An expression of type ``Array(Float32, dim)``, or ``Array(Float16, dim)`` with ``dtype="float16"``. A null string has a null vector. The
-        expression is elementwise, so that the streaming engine can encode a column in parts.
+        An expression of type ``Array(Float32, dim)``. With another `precision` or `dimensionality`, the array has the width and the type (Float16,
+        Int8 or UInt8) of the vectors of `StaticModel.encode`. A null string has a null vector. The expression is elementwise, so that the streaming
+        engine can encode a column in parts.
+
+    Raises:
+        TypeError, ValueError: an option is wrong.
     """
-    elements = pl.Float16 if options.get("dtype") == "float16" else pl.Float32
+    columns, dtype = vectors_type(model, options)
+    # Older versions of Polars have no Float16.
+    elements = getattr(pl, _ELEMENTS[dtype.name])
 
     def vectors(texts: pl.Series) -> pl.Series:
         return pl.Series(texts.name, model.encode_arrow(texts, **options))
 
-    return expression.map_batches(vectors, return_dtype=pl.Array(elements, model.dim), is_elementwise=True)
+    return expression.map_batches(vectors, return_dtype=pl.Array(elements, columns), is_elementwise=True)
 
 
 @pl.api.register_expr_namespace("model2vec")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from model2vec_numba.extras import require
 from model2vec_numba.integrations.model_reference import ModelReference
+from model2vec_numba.integrations.options import one_thread
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,11 +34,11 @@ class Encoder:
         self._model = reference.load()
         self._column = column
         self._output = output
-        self._options = options
+        self._options = one_thread(options)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Return the batch with the column of vectors after the others."""
-        return batch.append_column(self._output, self._model._encode_arrow_singly(batch[self._column], **self._options))
+        return batch.append_column(self._output, self._model.encode_arrow(batch[self._column], **self._options))
 
 
 def encode(
@@ -57,11 +58,12 @@ def encode(
         column: the column of texts.
         model: a folder that the workers can read, or the name of a Hub repository. ``None``: the bundled model. A `StaticModel` is sent to the
             workers.
-        output: the name of the column of vectors, of type ``FixedSizeList<float32>[dim]``. A null text has a null vector.
+        output: the name of the column of vectors, of type ``FixedSizeList<float32>[dim]``, or what `precision` and `dimensionality` make of it. A
+            null text has a null vector.
         workers: the number of worker processes, or the minimum and the maximum number. Each uses one CPU. If they use all CPUs of Ray, no
             CPU is left for the tasks that read data, and all wait for ever.
         batch_size: the number of rows of a batch.
-        **options: `max_length`, `normalize` and `dtype` of `StaticModel.encode_arrow`.
+        **options: the options of `StaticModel.encode_arrow`. `num_threads` is 1 by default.
     """
     compute = require("ray.data", "model2vec_numba.integrations.ray", "ray").ActorPoolStrategy
     sizes = {"size": workers} if isinstance(workers, int) else {"min_size": workers[0], "max_size": workers[1]}

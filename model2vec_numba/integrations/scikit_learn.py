@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from model2vec_numba.extras import require
 from model2vec_numba.integrations.model_reference import ModelReference
+from model2vec_numba.vectors.form import make_form
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
     from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
     from model2vec_numba.model import StaticModel
@@ -32,14 +32,27 @@ class StaticModelTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             `StaticModel`, which scikit-learn copies together with the transformer.
         max_length: the number of tokens of a text that count. ``None``: as in the model.
         normalize: whether vectors are divided by their L2 norm. ``None``: as in the model.
+        dimensionality, precision, ranges, num_threads: as in `StaticModel.encode`.
     """
 
     def __init__(
-        self, model: StaticModel | str | os.PathLike[str] | None = None, *, max_length: int | None = None, normalize: bool | None = None
+        self,
+        model: StaticModel | str | os.PathLike[str] | None = None,
+        *,
+        max_length: int | None = None,
+        normalize: bool | None = None,
+        dimensionality: int | None = None,
+        precision: str = "float32",
+        ranges: ArrayLike | None = None,
+        num_threads: int | None = None,
     ) -> None:
         self.model = model
         self.max_length = max_length
         self.normalize = normalize
+        self.dimensionality = dimensionality
+        self.precision = precision
+        self.ranges = ranges
+        self.num_threads = num_threads
 
     def fit(self, X: Iterable[str], y: Any = None) -> StaticModelTransformer:
         """Load the model. The texts are not used."""
@@ -47,19 +60,22 @@ class StaticModelTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         self._load()
         return self
 
-    def transform(self, X: Iterable[str]) -> NDArray[np.float32]:
-        """Return the vectors of texts, float32 of shape (texts, dim).
+    def transform(self, X: Iterable[str]) -> NDArray[Any]:
+        """Return the vectors of texts, shape (texts, dim), as `StaticModel.encode` does.
 
         Args:
             X: an iterable of texts, as for `StaticModel.encode`.
 
         Raises:
             TypeError: an element is not a string. The message names its position.
-            ValueError: `X` is a string.
+            ValueError: `X` is a string, or a parameter is out of range.
         """
         _refuse_one_text(X)
-        options: dict[str, Any] = {} if self.max_length is None else {"max_length": self.max_length}
-        vectors: NDArray[np.float32] = self._load().encode(X, normalize=self.normalize, **options)
+        names = ("normalize", "dimensionality", "precision", "ranges", "num_threads")
+        options: dict[str, Any] = {name: getattr(self, name) for name in names}
+        if self.max_length is not None:
+            options["max_length"] = self.max_length
+        vectors: NDArray[Any] = self._load().encode(X, **options)
         return vectors
 
     def _load(self) -> StaticModel:
@@ -70,8 +86,8 @@ class StaticModelTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
 
     @property
     def _n_features_out(self) -> int:
-        """The number of dimensions. scikit-learn makes the names of the features from it."""
-        return self._load().dim
+        """The number of columns of the vectors. scikit-learn makes the names of the features from it."""
+        return make_form(self._load().dim, self.dimensionality, self.precision, self.ranges).columns
 
     def __sklearn_is_fitted__(self) -> bool:
         return True

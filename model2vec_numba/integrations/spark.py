@@ -10,6 +10,7 @@ import numpy as np
 
 from model2vec_numba.extras import require
 from model2vec_numba.integrations.model_reference import ModelReference
+from model2vec_numba.integrations.options import one_thread
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from model2vec_numba.model import StaticModel
 
 __all__ = ["encode"]
+
+_ELEMENTS = {"float32": "FloatType", "int8": "ByteType", "binary": "ByteType"}
 
 
 def encode(
@@ -35,11 +38,18 @@ def encode(
         column: the column of texts.
         model: a folder that the workers can read, or the name of a Hub repository. ``None``: the bundled model. A `StaticModel` is sent to the
             workers.
-        output: the name of the column of vectors, of type ``ARRAY<FLOAT>``. A null text has a null vector.
-        **options: `max_length` and `normalize` of `StaticModel.encode_arrow`.
+        output: the name of the column of vectors, of type ``ARRAY<FLOAT>``, or ``ARRAY<TINYINT>`` for the precisions ``"int8"`` and ``"binary"``. A
+            null text has a null vector.
+        **options: the options of `StaticModel.encode_arrow`. `num_threads` is 1 by default.
+
+    Raises:
+        ValueError: Spark has no type for the `precision`.
     """
+    precision = options.get("dtype") or options.get("precision", "float32")
+    if precision not in _ELEMENTS:
+        raise ValueError(f"precision={precision!r} is not possible: Spark has no type for it; it has types for {', '.join(map(repr, _ELEMENTS))}")
     types = require("pyspark.sql.types", "model2vec_numba.integrations.spark", "spark")
-    vectors = types.StructField(output, types.ArrayType(types.FloatType(), containsNull=True), nullable=True)
+    vectors = types.StructField(output, types.ArrayType(getattr(types, _ELEMENTS[precision])(), containsNull=True), nullable=True)
     schema = types.StructType([*frame.schema.fields, vectors])
     return frame.mapInArrow(_Encoder(ModelReference(model), column, output, options), schema)
 
@@ -51,12 +61,12 @@ class _Encoder:
         self._reference = reference
         self._column = column
         self._output = output
-        self._options = options
+        self._options = one_thread(options)
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         model = self._reference.load()
         for batch in batches:
-            vectors = model._encode_arrow_singly(batch[self._column], **self._options)
+            vectors = model.encode_arrow(batch[self._column], **self._options)
             yield batch.append_column(self._output, _as_variable_lists(vectors))
 
 

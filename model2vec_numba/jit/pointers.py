@@ -1,20 +1,26 @@
-"""Call a compiled kernel by its address.
+"""Call a compiled kernel by its address, and pass it arrays by their addresses.
 
 numba links the code of a kernel into each compiled function that calls it, and optimises it again there. With `parallel=True` it does so three
 times: a parallel pooling kernel took 5.8 s to compile, and there is one for each storage type. A kernel that is called by its address is not
 linked. The address, and how numba passes arguments, are private to numba, so this module is the only one that uses them.
+
+numba takes 70 ns to pass an array from Python to a kernel. A kernel with twenty arrays takes longer for them than for a sentence. So arrays that are
+the same in every call can be packed: their addresses and lengths are in one array.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numba
+import numpy as np
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+from numpy.typing import NDArray
 
-__all__ = ["address_of", "call_address"]
+__all__ = ["address_of", "call_address", "call_address_for_int", "matrix_words", "pack", "to_pointer", "unpack", "unpack_matrix"]
 
 
 def address_of(kernel: Any, arguments: tuple[Any, ...]) -> int | None:
@@ -28,6 +34,95 @@ def address_of(kernel: Any, arguments: tuple[Any, ...]) -> int | None:
         return None
 
 
+def pack(numbers: Sequence[int], arrays: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
+    """Return numbers, and then the address and the number of elements of each of some arrays, int64. The caller must keep the arrays.
+
+    Raises:
+        ValueError: an array is not C-contiguous.
+    """
+    words = list(numbers)
+    for array in arrays:
+        if not array.flags.c_contiguous:
+            raise ValueError(f"expected a C-contiguous array, not shape {array.shape} with strides {array.strides}")
+        words += [array.ctypes.data, array.size]
+    return np.array(words, np.int64)
+
+
+def matrix_words(matrix: NDArray[Any]) -> NDArray[np.int64]:
+    """Return what `unpack_matrix` reads: the address, the rows, the columns and the size of an element of a C-contiguous matrix."""
+    return np.array([matrix.ctypes.data, *matrix.shape, matrix.itemsize], np.int64)
+
+
+@intrinsic
+def to_pointer(_typing_context: Any, address: Any) -> Any:
+    """Return an address as a pointer."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], cgutils.voidptr_t)
+
+    return types.voidptr(types.int64), generate
+
+
+@intrinsic
+def unpack(_typing_context: Any, packed: Any, at: Any, dtype: Any) -> Any:
+    """Return the array whose address and size are ``packed[at]`` and ``packed[at + 1]``, with one dimension. The bounds of `packed` are not checked.
+
+    numba's `carray` cannot be called by a function with an element type that is an argument.
+    """
+    # A process that finds all code in the cache need not import these modules of numba.
+    from numba.core.typing.npydecl import parse_dtype
+    from numba.np.arrayobj import populate_array
+
+    result = types.Array(parse_dtype(dtype), 1, "C")
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        words = builder.gep(cgutils.create_struct_proxy(signature.args[0])(context, builder, values[0]).data, [values[1]])
+        address, size = builder.load(words), builder.load(cgutils.gep_inbounds(builder, words, 1))
+        array = context.make_array(result)(context, builder)
+        width = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(result.dtype)))
+        populate_array(array, builder.inttoptr(address, array.data.type), [size], [width], width, None)
+        return array._getvalue()
+
+    return result(packed, types.int64, dtype), generate
+
+
+@intrinsic
+def unpack_matrix(_typing_context: Any, packed: Any, at: Any) -> Any:
+    """Return a matrix as an array of int8 with the shape and the strides of the matrix.
+
+    Its address, its rows, its columns and the size of an element are ``packed[at]`` and so on. The bounds of `packed` are not checked.
+    """
+    from numba.np.arrayobj import populate_array
+
+    result = types.Array(types.int8, 2, "A")
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        words = builder.gep(cgutils.create_struct_proxy(signature.args[0])(context, builder, values[0]).data, [values[1]])
+        address, rows, columns, width = (builder.load(cgutils.gep_inbounds(builder, words, k)) for k in range(4))
+        array = context.make_array(result)(context, builder)
+        strides = [builder.mul(columns, width), width]
+        populate_array(array, builder.inttoptr(address, array.data.type), [rows, columns], strides, context.get_constant(types.intp, 1), None)
+        return array._getvalue()
+
+    return result(packed, types.int64), generate
+
+
+def _make_call(result: Any, address: Any, arguments: tuple[Any, ...]) -> Any:
+    """Return the signature and the code generator of an intrinsic that calls the kernel at an address. `result`: the type that it returns."""
+    # numba passes the arguments of ``*arguments`` as a tuple.
+    signature = result(address, types.StarArgTuple.from_types(arguments))
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        kinds = list(signature.args[1])
+        pointer = builder.inttoptr(values[0], context.call_conv.get_function_type(result, kinds).as_pointer())
+        status, value = context.call_conv.call_function(builder, pointer, result, kinds, cgutils.unpack_tuple(builder, values[1]))
+        with cgutils.if_unlikely(builder, status.is_error):
+            context.call_conv.return_status_propagate(builder, status)
+        return context.get_dummy_value() if result == types.none else value
+
+    return signature, generate
+
+
 @intrinsic
 def call_address(_typing_context: Any, address: Any, *arguments: Any) -> Any:
     """Call the kernel at an address, which `address_of` returned, with these arguments. The kernel must return nothing.
@@ -35,15 +130,10 @@ def call_address(_typing_context: Any, address: Any, *arguments: Any) -> Any:
     The arguments must have the types that the kernel was compiled for, or types that numba passes in the same way, such as an array of other
     elements.
     """
-    # numba passes the arguments of ``*arguments`` as a tuple.
-    signature = types.void(address, types.StarArgTuple.from_types(arguments))
+    return _make_call(types.none, address, arguments)
 
-    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        kinds = list(signature.args[1])
-        pointer = builder.inttoptr(values[0], context.call_conv.get_function_type(types.none, kinds).as_pointer())
-        status, _ = context.call_conv.call_function(builder, pointer, types.none, kinds, cgutils.unpack_tuple(builder, values[1]))
-        with cgutils.if_unlikely(builder, status.is_error):
-            context.call_conv.return_status_propagate(builder, status)
-        return context.get_dummy_value()
 
-    return signature, generate
+@intrinsic
+def call_address_for_int(_typing_context: Any, address: Any, *arguments: Any) -> Any:
+    """Call a kernel that returns an int64, as `call_address` does, and return its result."""
+    return _make_call(types.int64, address, arguments)

@@ -39,7 +39,7 @@ from model2vec_numba.pooling.row_sums import (
 )
 from model2vec_numba.pooling.table import EmbeddingTable
 
-__all__ = ["BLOCK", "CHUNK", "PARALLEL_TOKENS", "gather_rows", "make_sum_rows", "pool", "pool_long_text", "pool_texts", "rows"]
+__all__ = ["BLOCK", "CHUNK", "PARALLEL_TOKENS", "gather_rows", "make_sum_rows", "pool", "pool_address", "pool_long_text", "pool_texts", "rows"]
 
 # The sum of 64 rows of int8 is at most 64 * 128 = 8,192 in magnitude. 64 float32 additions, four at a time, have an error of less than 1e-6 of the
 # sum of magnitudes. With blocks, the mean of 512 repeats of one token has an error of 2e-7. In one long float32 sum it is 1.3e-6.
@@ -55,6 +55,9 @@ PARALLEL_TOKENS = 1 << 20
 # The number of chunks that one of the package's threads takes at once: a millisecond of work.
 _CHUNKS_AT_ONCE = 8
 
+# The number of chunks that numba's threads get at once: a tenth of a second. Ctrl-C is noticed in between.
+_PARALLEL_CHUNKS_AT_ONCE = 2048
+
 # With fewer dimensions than this, the norm of a mean can be much smaller than the norms of the rows, and normalising then magnifies the rounding
 # errors of float32 sums: 3e-6 on one line of War and Peace with two dimensions. So such rows are summed in float64, which takes little time, because
 # they have few elements.
@@ -62,22 +65,31 @@ _FEW_DIMENSIONS = 32
 
 
 def pool(table: EmbeddingTable, tokens: TokenBatch, normalize: bool, out: NDArray[np.float32]) -> None:
-    """Write the vector of each text of `tokens` to its row of `out`, float32 of shape (texts, dim)."""
+    """Write the vector of each text of `tokens` to its row of `out`, float32 of shape (texts, dim).
+
+    If `out` has fewer columns than the table, the vectors are those of a table that has only these columns, to the bit.
+    """
     arrays = (table.elements, table.factors, table.mapping, table.scale, tokens.ids, tokens.offsets)
     pool_texts(*arrays, normalize, 0, len(tokens), out, _NO_SUMS)
 
 
-def pool_long_text(table: EmbeddingTable, ids: NDArray[np.int32], normalize: bool, vector: NDArray[np.float32], threads: int) -> None:
-    """Write the vector of a text with the token ids `ids` to `vector`, float32 of shape (dim,). Several threads work on it.
+def pool_address(table: EmbeddingTable) -> int | None:
+    """Return the address of `pool_texts` for a table. ``None`` if this version of numba has no way to get it."""
+    arrays = (table.elements, table.factors, table.mapping, table.scale, np.empty(0, np.int32), np.zeros(1, np.int64))
+    return address_of(pool_texts, (*arrays, False, 0, 0, _NO_VECTORS, _NO_SUMS))
 
-    Only one thread of the process may call this at a time. The result equals the result of `pool` to the bit.
+
+def pool_long_text(table: EmbeddingTable, ids: NDArray[np.int32], normalize: bool, vector: NDArray[np.float32], threads: int) -> None:
+    """Write the vector of a text with the token ids `ids` to `vector`, float32 of shape (dim,) or shorter. `threads` threads work on it.
+
+    Only one thread of the process may call this with several `threads` at a time. The result equals the result of `pool` to the bit.
     """
     offsets = np.append(np.arange(0, max(len(ids), 1), CHUNK), len(ids))
-    sums = np.empty((len(offsets) - 1, table.dim), np.float64)
+    sums = np.empty((len(offsets) - 1, len(vector)), np.float64)
     arrays = (table.factors, table.mapping, table.scale, ids, offsets)
     address = None
-    if len(ids) >= PARALLEL_TOKENS:
-        address = address_of(pool_texts, (table.elements, *arrays, False, 0, 1, _NO_VECTORS, sums))
+    if len(ids) >= PARALLEL_TOKENS and threads > 1:
+        address = pool_address(table)
     if address is None:
 
         def sum_some(first: int) -> None:
@@ -89,9 +101,11 @@ def pool_long_text(table: EmbeddingTable, ids: NDArray[np.int32], normalize: boo
         elements = table.elements
         as_bytes = as_strided(elements.view(np.int8), elements.shape, elements.strides, writeable=False)
         before = numba.get_num_threads()
-        numba.set_num_threads(threads)
+        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
         try:
-            sum_chunks(address, as_bytes, *arrays, _NO_VECTORS, threads, sums)
+            for first in range(0, len(sums), _PARALLEL_CHUNKS_AT_ONCE):
+                last = first + _PARALLEL_CHUNKS_AT_ONCE
+                sum_chunks(address, as_bytes, *arrays[:-1], offsets[first : last + 1], _NO_VECTORS, threads, sums[first:last])
         finally:
             numba.set_num_threads(before)
     finish_sums(sums, len(ids), normalize, table.scale, vector)
@@ -138,10 +152,10 @@ def pool_texts(
     """Write the vectors of texts ``first`` to ``last - 1`` to their rows of `out`, float32 of shape (texts, dim).
 
     A vector is the mean over the tokens of ``scale * weights[id] * matrix[mapping[id]]``, divided by its L2 norm if `normalize`. A text without
-    tokens, or with a zero mean, has the zero vector.
+    tokens, or with a zero mean, has the zero vector. If `dim` is smaller than the number of columns of the matrix, the other columns do not count.
 
     Args:
-        matrix: shape (rows, dim), C-contiguous, read-only; see `EmbeddingTable.elements`.
+        matrix: shape (rows, dim or more), C-contiguous, read-only; see `EmbeddingTable.elements`.
         weights: float32, shape (tokens,), or ``None`` for ones.
         mapping: int32, shape (tokens,), or empty for the identity.
         scale: a positive factor of all rows.
@@ -152,10 +166,10 @@ def pool_texts(
         sums: float64, shape (texts, dim) or (0, dim), output. If it has rows, the sums of the texts, without the scale, are written to it, and
             nothing is written to `out`. The texts must then have at most `CHUNK` tokens.
     """
-    dim = matrix.shape[1]
+    dim = sums.shape[1] if len(sums) > 0 else out.shape[1]
     # There may be more ids after the ids of the last text, which have no meaning.
     ids = ids[: offsets[len(offsets) - 1]]
-    margins = _margins(matrix)
+    margins = _margins(matrix, dim)
     block = np.empty(margins[0] + dim + margins[1], sum_dtype(matrix, weights))[margins[0] : margins[0] + dim]
     chunk = np.empty(dim, np.float64)
     total = np.empty(dim, np.float64)
@@ -262,14 +276,14 @@ def _overload_columns_per_line(matrix):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _margins(matrix: NDArray[Any]) -> tuple[int, int]:
-    """Return the numbers of elements before and after a row that are summed together with it.
+def _margins(matrix: NDArray[Any], dim: int) -> tuple[int, int]:
+    """Return the numbers of elements before and after the first `dim` elements of a row that are summed together with them.
 
     So whole cache lines are read, which takes less time; see `columns_before`.
     """
     before = columns_before(matrix)
     line = _columns_per_line(matrix)
-    return before, (line - (before + matrix.shape[1]) % line) % line if before else 0
+    return before, (line - (before + dim) % line) % line if before else 0
 
 
 def _sum_rows(matrix, rows, at, count, factors, margins, block):  # type: ignore[no-untyped-def]

@@ -17,6 +17,7 @@ __all__ = ["EmbeddingTable", "empty_matrix", "make_table"]
 # The size of a cache line of the processor. If rows begin at a cache line, fewer lines are read: pooling int8 rows of 256 dimensions took 0.9 of
 # the time.
 _ALIGNMENT = 64
+_FLOAT64_BYTES = 8
 # The dtypes of half precision and bfloat16 in kernels; see `to_float`.
 _KERNEL_DTYPES = {"float16": np.dtype(np.uint16), "bfloat16": np.dtype(np.int16)}
 
@@ -34,6 +35,8 @@ class EmbeddingTable:
         weights: float32, shape (at least the number of ids,), or empty if all tokens have the same weight.
         mapping: int32, shape (at least the number of ids,), or empty if token ``t`` has row ``t``.
         scale: a positive factor of all tokens, such as the unit of int8 values. 1 if there are weights.
+        given: the weights as a file or a caller gave them, read-only, in their own floating-point type. ``None``: none were given, or the values
+            of the matrix have another scale since then.
         elements: a view of the matrix for kernels, in which half precision is uint16 and bfloat16 is int16.
         factors: the weights for kernels. ``None`` if all tokens have the same weight.
         dim: the number of dimensions of a vector.
@@ -45,6 +48,7 @@ class EmbeddingTable:
     weights: NDArray[np.float32]
     mapping: NDArray[np.int32]
     scale: float = 1.0
+    given: NDArray[Any] | None = None
     elements: NDArray[Any] = field(init=False)
     factors: NDArray[np.float32] | None = field(init=False)
     dim: int = field(init=False)
@@ -52,7 +56,7 @@ class EmbeddingTable:
 
     def __post_init__(self) -> None:
         if len(self.weights):
-            object.__setattr__(self, "weights", self.weights * np.float32(self.scale))
+            object.__setattr__(self, "weights", self.weights if self.scale == 1 else self.weights * np.float32(self.scale))
             # Rows without weights are summed faster, and int8 rows are then summed in integers. So equal weights become the scale.
             first = float(self.weights[0])
             same = 0 < first < np.inf and bool(np.all(self.weights == first))
@@ -61,6 +65,12 @@ class EmbeddingTable:
                 object.__setattr__(self, "weights", self.weights[:0])
         # The scale as a file stores it.
         object.__setattr__(self, "scale", float(np.float32(self.scale)))
+        given = self.given
+        if given is not None:
+            unchanged = np.array_equal(given.astype(np.float32), self._weights(len(given)), equal_nan=True)
+            given = np.ascontiguousarray(given).view()
+            given.flags.writeable = False
+            object.__setattr__(self, "given", given if unchanged else None)
         # Kernels are compiled only for read-only, C-contiguous and aligned arrays. A pickle of NumPy does not keep the read-only flag.
         for name, dtype in (("matrix", self.matrix.dtype.newbyteorder("=")), ("weights", np.float32), ("mapping", np.int32)):
             array = np.require(getattr(self, name), dtype, ["C", "A"]).view()
@@ -74,13 +84,17 @@ class EmbeddingTable:
         object.__setattr__(self, "size", min(size, len(self.weights) or size))
 
     @property
-    def all_weights(self) -> NDArray[np.float32] | None:
-        """The weight of each token times the scale: float32 of shape (tokens,), read-only. ``None`` if each is 1."""
+    def all_weights(self) -> NDArray[Any] | None:
+        """The weight of each token times the scale: floating point of shape (tokens,), read-only. ``None`` if each is 1 and none were given."""
+        if self.given is not None:
+            return self.given
+        return None if self.scale == 1 and not len(self.weights) else self._weights(len(self.mapping) or len(self.matrix))
+
+    def _weights(self, count: int) -> NDArray[np.float32]:
+        """Return the weights for kernels, float32. If all are equal, `count` is their number."""
         if len(self.weights):
             return self.weights
-        if self.scale == 1:
-            return None
-        weights = np.full(len(self.mapping) or len(self.matrix), self.scale, np.float32)
+        weights = np.full(count, self.scale, np.float32)
         weights.flags.writeable = False
         return weights
 
@@ -96,7 +110,7 @@ class EmbeddingTable:
             )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return EmbeddingTable, (self.matrix, self.dtype, self.weights, self.mapping, self.scale)
+        return EmbeddingTable, (self.matrix, self.dtype, self.weights, self.mapping, self.scale, self.given)
 
 
 def empty_matrix(rows: int, dim: int, dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -136,17 +150,18 @@ def make_table(
     rows = matrix.shape[0]
     if mapping is None and rows < size:
         raise ModelFormatError(f"{source}: the embedding matrix has {rows} rows, expected at least {size}: the tokenizer has ids up to {size - 1}")
-    return EmbeddingTable(matrix, dtype, _checked_weights(weights, size, source), _checked_mapping(mapping, size, rows, source))
+    given = None if weights is None else _checked_weights(weights, size, source)
+    factors = np.empty(0, np.float32) if given is None else given.astype(np.float32, copy=False)
+    return EmbeddingTable(matrix, dtype, factors, _checked_mapping(mapping, size, rows, source), given=given)
 
 
-def _checked_weights(weights: NDArray[Any] | None, size: int, source: str) -> NDArray[np.float32]:
-    if weights is None:
-        return np.empty(0, np.float32)
+def _checked_weights(weights: NDArray[Any], size: int, source: str) -> NDArray[Any]:
     if weights.ndim != 1 or weights.dtype.kind != "f":
         raise ModelFormatError(f"{source}: weights is {weights.dtype} of shape {weights.shape}, expected floating point of shape (tokens,)")
     if len(weights) < size:
         raise ModelFormatError(f"{source}: weights has {len(weights)} entries, expected at least {size}: the tokenizer has ids up to {size - 1}")
-    return weights.astype(np.float32)
+    # A copy, so that nobody can change the weights that the vectors are computed from. Files have no floats of more than 64 bits.
+    return weights.astype(weights.dtype.newbyteorder("=") if weights.itemsize <= _FLOAT64_BYTES else np.float64)
 
 
 def _checked_mapping(mapping: NDArray[Any] | None, size: int, rows: int, source: str) -> NDArray[np.int32]:

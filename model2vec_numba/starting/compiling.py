@@ -69,9 +69,11 @@ class _Compilation:
                     self._received += content
                     if self._take_messages():
                         self._end("ready")
+                        self._reap()
                         break
                     if not content:
                         self._end(self._reason())
+                        self._reap()
                         break
         return self.state
 
@@ -103,6 +105,11 @@ class _Compilation:
         os.close(self._messages)
         if state != "ready":
             os.close(self._given)
+
+    def _reap(self) -> None:
+        """Let a thread wait for the end of the process. Otherwise the operating system would keep the process in its list after it."""
+        with contextlib.suppress(RuntimeError):
+            _thread.start_new_thread(self._process.wait, ())
 
     def forget(self) -> None:
         """Close the pipes in a forked child, in which nobody may wait for the process."""
@@ -183,7 +190,10 @@ def _start(spec: TokenizerSpec, table: EmbeddingTable) -> tuple[_Child, int, int
     os.set_blocking(from_child, False)
     text = spec.text.encode()
     needs = {"dtype": table.dtype, "weights": table.factors is not None, "key": key_of(spec, table), "bytes": len(text)}
-    content = b"".join(json.dumps(line).encode() + b"\n" for line in (sys.path, needs)) + text
+    # Python ignores entries that are no strings, such as a `Path`, and JSON cannot hold them.
+    entries: list[Any] = sys.path
+    path = [entry for entry in entries if isinstance(entry, str)]
+    content = b"".join(json.dumps(line).encode() + b"\n" for line in (path, needs)) + text
     # The pipe does not hold all of it, and the child needs some time to start.
     _thread.start_new_thread(_send, (to_child, content))
     return process, to_child, from_child

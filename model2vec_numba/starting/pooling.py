@@ -26,8 +26,11 @@ _NUMBERS_AT_ONCE = 1 << 19
 
 
 def pool_plainly(table: EmbeddingTable, tokens: TokenBatch, normalize: bool, out: NDArray[np.float32]) -> None:
-    """Write the vector of each text of `tokens` to its row of `out`, float32 of shape (texts, dim)."""
-    most = max(BLOCK, _NUMBERS_AT_ONCE // table.dim)
+    """Write the vector of each text of `tokens` to its row of `out`, float32 of shape (texts, dim).
+
+    If `out` has fewer columns than the table, the vectors are those of a table that has only these columns.
+    """
+    most = max(BLOCK, _NUMBERS_AT_ONCE // out.shape[1])
     offsets = tokens.offsets
     # NaN and infinity are values like others.
     with np.errstate(all="ignore"):
@@ -43,7 +46,7 @@ def rows_plainly(table: EmbeddingTable, ids: NDArray[np.int32]) -> NDArray[np.fl
     """Return the weighted row of each of `ids`, float32 of shape (ids, dim)."""
     with np.errstate(all="ignore"):
         factors = np.float32(table.scale) * (np.float32(1) if table.factors is None else table.factors[ids])[..., None]
-        return (factors * _widened(table, _rows(table, ids))).astype(np.float32)  # type: ignore[no-any-return]
+        return (factors * _widened(table, table.dim, _rows(table, ids))).astype(np.float32)  # type: ignore[no-any-return]
 
 
 def _rows(table: EmbeddingTable, ids: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -51,9 +54,9 @@ def _rows(table: EmbeddingTable, ids: NDArray[np.int32]) -> NDArray[np.int32]:
     return np.take(table.mapping, ids) if len(table.mapping) else ids
 
 
-def _widened(table: EmbeddingTable, rows: NDArray[np.int32]) -> NDArray[Any]:
-    """Return rows of the matrix as float32, or as float64 if the matrix is float64. int8 without weights becomes int16."""
-    stored = table.matrix[rows]
+def _widened(table: EmbeddingTable, dim: int, rows: NDArray[np.int32]) -> NDArray[Any]:
+    """Return the first `dim` numbers of rows of the matrix as float32, or as float64 if the matrix is float64. int8 without weights becomes int16."""
+    stored = table.matrix[:, :dim][rows]
     if table.dtype == "bfloat16":
         return (stored.astype(np.uint32) << np.uint32(16)).view(np.float32)  # type: ignore[no-any-return]
     if table.dtype == "int8" and table.factors is None:
@@ -64,52 +67,54 @@ def _widened(table: EmbeddingTable, rows: NDArray[np.int32]) -> NDArray[Any]:
 def _pool(table: EmbeddingTable, ids: NDArray[np.int32], offsets: NDArray[np.int64], normalize: bool, out: NDArray[np.float32]) -> None:
     """Write the vectors of consecutive texts, of which text ``i`` has ``ids[offsets[i]:offsets[i + 1]]``."""
     counts = np.diff(offsets)
-    if int(counts.max(initial=0)) <= BLOCK and table.dim >= FEW_DIMENSIONS:
-        _finish(_sum_blocks(table, ids, offsets[:-1], counts), counts, normalize, table.scale, out)
+    dim = out.shape[1]
+    if int(counts.max(initial=0)) <= BLOCK and dim >= FEW_DIMENSIONS:
+        _finish(_sum_blocks(table, dim, ids, offsets[:-1], counts), counts, normalize, table.scale, out)
         return
     # A long text is summed alone.
     for text, (begin, end) in enumerate(zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)):
-        total = _sum_long(table, ids[begin:end])
+        total = _sum_long(table, dim, ids[begin:end])
         _finish(total[None], counts[text : text + 1], normalize, table.scale, out[text : text + 1])
 
 
-def _sum_long(table: EmbeddingTable, ids: NDArray[np.int32]) -> NDArray[Any]:
-    """Return the sum of the rows of any number of ids, shape (dim,)."""
-    if len(ids) <= BLOCK and table.dim >= FEW_DIMENSIONS:
-        return _sum_blocks(table, ids, np.zeros(1, np.int64), np.full(1, len(ids)))[0]  # type: ignore[no-any-return]
-    total = np.zeros(table.dim, np.float64)
+def _sum_long(table: EmbeddingTable, dim: int, ids: NDArray[np.int32]) -> NDArray[Any]:
+    """Return the sum of the first `dim` numbers of the rows of any number of ids, shape (dim,)."""
+    if len(ids) <= BLOCK and dim >= FEW_DIMENSIONS:
+        return _sum_blocks(table, dim, ids, np.zeros(1, np.int64), np.full(1, len(ids)))[0]  # type: ignore[no-any-return]
+    total = np.zeros(dim, np.float64)
     for begin in range(0, len(ids), CHUNK):
         some = ids[begin : begin + CHUNK]
-        chunk = np.zeros(table.dim, np.float64)
-        if table.dim < FEW_DIMENSIONS:
-            parts = _widened(table, _rows(table, some)).astype(np.float64)
+        chunk = np.zeros(dim, np.float64)
+        if dim < FEW_DIMENSIONS:
+            parts = _widened(table, dim, _rows(table, some)).astype(np.float64)
             if table.factors is not None:
                 parts = table.factors[some].astype(np.float64)[:, None] * parts
         else:
             begins = np.arange(0, len(some), BLOCK)
-            parts = _sum_blocks(table, some, begins, np.minimum(BLOCK, len(some) - begins))
+            parts = _sum_blocks(table, dim, some, begins, np.minimum(BLOCK, len(some) - begins))
         for part in parts:
             chunk += part
         total += chunk
     return total
 
 
-def _sum_blocks(table: EmbeddingTable, ids: NDArray[np.int32], begins: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[Any]:
-    """Return the sums of the rows of blocks, shape (blocks, dim). Block ``i`` has ``ids[begins[i]:begins[i] + counts[i]]``, at most `BLOCK` ids.
+def _sum_blocks(table: EmbeddingTable, dim: int, ids: NDArray[np.int32], begins: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[Any]:
+    """Return the sums of the rows of blocks, cut to `dim` numbers, shape (blocks, dim).
 
-    The kernels add four rows at a time, as ``sum += (a + b) + (c + d)``, and the last ones singly.
+    Block ``i`` has ``ids[begins[i]:begins[i] + counts[i]]``, at most `BLOCK` ids. The kernels add four rows at a time, as
+    ``sum += (a + b) + (c + d)``, and the last ones singly.
     """
     if len(counts) == 1:
-        return _sum_block(_weighted(table, ids[int(begins[0]) : int(begins[0] + counts[0])]))[None]
+        return _sum_block(_weighted(table, dim, ids[int(begins[0]) : int(begins[0] + counts[0])]))[None]
     order = np.argsort(-counts, kind="stable")
     begins, counts = begins[order], counts[order]
     fours, singles = counts // 4, counts % 4
-    sums = np.zeros((len(counts), table.dim), _sum_type(table))
+    sums = np.zeros((len(counts), dim), _sum_type(table))
     # The blocks are in the order of their lengths, so those that have one more group are always the first ones.
     for group in range(int(fours.max(initial=0))):
         blocks = int(np.count_nonzero(fours > group))
         at = begins[:blocks] + 4 * group
-        a, b, c, d = (_weighted(table, ids[at + k]) for k in range(4))
+        a, b, c, d = (_weighted(table, dim, ids[at + k]) for k in range(4))
         a += b
         c += d
         a += c
@@ -117,7 +122,7 @@ def _sum_blocks(table: EmbeddingTable, ids: NDArray[np.int32], begins: NDArray[n
     for single in range(3):
         blocks_with_one = np.flatnonzero(singles > single)
         if len(blocks_with_one):
-            sums[blocks_with_one] += _weighted(table, ids[begins[blocks_with_one] + 4 * fours[blocks_with_one] + single])
+            sums[blocks_with_one] += _weighted(table, dim, ids[begins[blocks_with_one] + 4 * fours[blocks_with_one] + single])
     result = np.empty_like(sums)
     result[order] = sums
     return result
@@ -139,9 +144,9 @@ def _sum_type(table: EmbeddingTable) -> type[np.number[Any]]:
     return np.float64 if table.dtype == "float64" else np.float32
 
 
-def _weighted(table: EmbeddingTable, ids: NDArray[np.int32]) -> NDArray[Any]:
-    """Return the row of each id times its weight, in the type in which blocks are summed. It is a new array."""
-    rows = _widened(table, _rows(table, ids))
+def _weighted(table: EmbeddingTable, dim: int, ids: NDArray[np.int32]) -> NDArray[Any]:
+    """Return the first `dim` numbers of each id's row, times its weight, in the type in which blocks are summed. It is a new array."""
+    rows = _widened(table, dim, _rows(table, ids))
     if table.factors is not None:
         rows *= table.factors[ids].astype(rows.dtype)[:, None]
     return rows

@@ -21,7 +21,7 @@ from model2vec_numba.jit.folders import package_folders, writable_folder
 from model2vec_numba.pooling.table import EmbeddingTable
 from model2vec_numba.tokenization.spec.spec import TokenizerSpec
 
-__all__ = ["EVERYTHING", "is_ready", "key_of", "note_ready"]
+__all__ = ["EVERYTHING", "has_note", "is_ready", "key_of", "note_ready"]
 
 # The key of all kernels for all models.
 EVERYTHING = "everything"
@@ -39,8 +39,12 @@ def key_of(spec: TokenizerSpec, table: EmbeddingTable) -> str:
 
 def is_ready(key: str) -> bool:
     """Return whether the compiled code for a key is in the cache on disk."""
-    names = [_note_name(key), _note_name(EVERYTHING)]
-    return any(_is_true(folder, name) for folder in package_folders() for name in names)
+    return has_note(key) or has_note(EVERYTHING)
+
+
+def has_note(key: str) -> bool:
+    """Return whether there is a note for this key, so that its tokenizer was used before."""
+    return any(_is_true(folder, _note_name(key)) for folder in package_folders())
 
 
 def note_ready(key: str, files: Iterable[Path]) -> None:
@@ -87,7 +91,9 @@ def _circumstances() -> str:
         digest.update(version.read_bytes() if version is not None and version.is_file() else b"?")
     settings = sorted((name, value) for name, value in os.environ.items() if name.startswith("NUMBA_") and name not in _IRRELEVANT)
     python = (sys.version, sys.implementation.cache_tag, getattr(sys, "abiflags", ""), sys.flags.optimize)
-    digest.update(repr((python, settings, _processor())).encode())
+    # With both of these settings, numba compiles for the processor that they name, whatever the machine has.
+    named = os.environ.get("NUMBA_CPU_NAME") and "NUMBA_CPU_FEATURES" in os.environ
+    digest.update(repr((python, settings, None if named else _processor())).encode())
     return digest.hexdigest()
 
 

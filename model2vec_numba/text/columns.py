@@ -5,6 +5,7 @@ pyarrow is optional. It gives access to the buffers of an array and checks them.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model2vec_numba.batches import BatchLimits, LazyBatch, TextBatch, read_only, split_by_bytes
-from model2vec_numba.extras import require
+from model2vec_numba.extras import OLDEST_FOR_COLUMNS, require
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,8 +23,6 @@ __all__ = ["DictionaryRows", "StringColumn", "column_batches", "column_of_string
 
 # Rows are validated and, if their type needs it, converted this many at a time: they are still in the processor's caches when they are tokenised.
 _BLOCK_ROWS = 8192
-# The first version of pyarrow that converts string views to other strings. Polars exports its strings as views.
-_VIEWS_SINCE = 18
 
 
 class StringColumn:
@@ -54,6 +53,23 @@ class StringColumn:
                 raise TypeError(f"sentences[{first_row + int(valid.argmin())}] must be a str, not null")
             first_row += len(chunk)
 
+    def few_strings(self, max_rows: int, max_bytes: int) -> tuple[str, ...] | None:
+        """Return the texts as Python strings, if there are few. A null is an empty text.
+
+        ``None`` if there are more than `max_rows` or `max_bytes`, the column has a dictionary, or its data is not valid.
+        """
+        if len(self._array) > max_rows or len(self._chunks) != 1:
+            return None
+        chunk = self._chunks[0]
+        # The first size is that of whole buffers, which other rows may use too. The second size takes ten times as long.
+        if _dictionary(chunk) is not None or (chunk.get_total_buffer_size() > max_bytes and chunk.nbytes > max_bytes):
+            return None
+        try:
+            _validate(chunk, "few rows")
+        except ValueError:
+            return None
+        return tuple([text or "" for text in chunk.to_pylist()])
+
     def groups(self) -> Iterator[ChunkGroup]:
         """Yield groups of consecutive chunks: chunks with the same Arrow dictionary, or chunks without a dictionary."""
         chunks: list[pa.Array] = []
@@ -68,9 +84,9 @@ class StringColumn:
             yield ChunkGroup(chunks, first_row)
 
     def lists(self, matrix: NDArray[Any]) -> pa.Array | pa.ChunkedArray:
-        """Return the rows of a matrix, shape (texts, dim), as an array of lists that shares its memory.
+        """Return the rows of a matrix, C-contiguous of shape (texts, dim), as an array of lists that shares its memory.
 
-        It has the chunks and the nulls of this column.
+        It has the chunks and the nulls of this column. The rows of nulls become zeros.
         """
         import pyarrow as pa
 
@@ -81,7 +97,10 @@ class StringColumn:
         first = 0
         for chunk in self._chunks:
             valid = _validity(chunk)
-            mask = None if valid is None else pa.array(~valid)
+            mask = None
+            if valid is not None:
+                mask = pa.array(~valid)
+                matrix[first : first + len(chunk)][~valid] = 0
             arrays.append(pa.FixedSizeListArray.from_arrays(values.slice(first * dim, len(chunk) * dim), dim, mask=mask))
             first += len(chunk)
         if isinstance(self._array, pa.ChunkedArray):
@@ -197,18 +216,19 @@ def column_of_strings(array: Any) -> StringColumn:
     Raises:
         TypeError: it is not a column of strings.
         ValueError: its buffers are not valid Arrow data.
-        ImportError: pyarrow is not installed, or too old for this type.
+        ImportError: pyarrow is not installed, or too old.
     """
     return StringColumn(_import_array(array))
 
 
 def find_string_column(sentences: Any) -> StringColumn | None:
-    """Return the column of strings that an object exports. ``None`` if it exports none, or pyarrow is not installed or too old for it.
+    """Return the column of strings that an object exports. ``None`` if it exports none, or pyarrow is not installed or too old.
 
     Raises:
         ValueError: its buffers are not valid Arrow data.
     """
-    if not (hasattr(sentences, "__arrow_c_stream__") or hasattr(sentences, "__arrow_c_array__")):
+    # Asking a list for attributes that it does not have takes a tenth of the time of a short call.
+    if isinstance(sentences, (list, tuple)) or not (hasattr(sentences, "__arrow_c_stream__") or hasattr(sentences, "__arrow_c_array__")):
         return None
     try:
         imported = _import_array(sentences)
@@ -218,9 +238,20 @@ def find_string_column(sentences: Any) -> StringColumn | None:
     return StringColumn(imported)
 
 
+# The module that was checked. Checking it takes five times as long as finding it.
+_checked_pyarrow: list[Any] = [None]
+
+
+def _pyarrow() -> Any:
+    """Return pyarrow. Raise an ImportError if it is not installed or too old."""
+    if sys.modules.get("pyarrow") is None or sys.modules["pyarrow"] is not _checked_pyarrow[0]:
+        _checked_pyarrow[0] = require("pyarrow", "encode_arrow", "arrow", OLDEST_FOR_COLUMNS)
+    return _checked_pyarrow[0]
+
+
 def _import_array(array: Any) -> pa.Array | pa.ChunkedArray:
     """Return an object as a pyarrow array of strings. Raise a TypeError if it is not one."""
-    pa = require("pyarrow", "encode_arrow", "arrow")
+    pa = _pyarrow()
     if isinstance(array, (pa.Array, pa.ChunkedArray)):
         imported = array
     elif hasattr(array, "__arrow_c_stream__"):
@@ -229,11 +260,12 @@ def _import_array(array: Any) -> pa.Array | pa.ChunkedArray:
         imported = pa.array(array)
     else:
         raise TypeError(f"array must be an Arrow array, or have __arrow_c_stream__ or __arrow_c_array__, not {type(array).__name__}")
+    # Most columns have one of these types. All checks together take as long as a short text.
+    if imported.type.id in (pa.lib.Type_STRING, pa.lib.Type_LARGE_STRING):
+        return imported
     if not holds_strings(imported.type):
         hint = ": give one of its columns" if pa.types.is_struct(imported.type) else ""
         raise TypeError(f"array must be a column of strings, not of Arrow's type {imported.type}{hint}")
-    if "string_view" in str(imported.type) and int(pa.__version__.partition(".")[0]) < _VIEWS_SINCE:
-        raise ImportError(f"columns of type {imported.type} need pyarrow {_VIEWS_SINCE} or newer, found {pa.__version__}")
     return imported
 
 
@@ -243,9 +275,7 @@ def holds_strings(kind: pa.DataType) -> bool:
 
     if types.is_dictionary(kind):
         kind = kind.value_type
-    names = ("is_string", "is_large_string", "is_string_view", "is_null")
-    # Old versions of pyarrow have no string views.
-    return any(getattr(types, name)(kind) for name in names if hasattr(types, name))
+    return types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind) or types.is_null(kind)  # type: ignore[no-any-return]
 
 
 def _dictionary(array: pa.Array) -> pa.Array | None:

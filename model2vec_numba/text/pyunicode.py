@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 
 from model2vec_numba.jit.simd import prefetch_bytes
 
-__all__ = ["ASCII", "copy_characters", "is_string", "prefetch_memory", "read_string", "to_pointer"]
+__all__ = ["ASCII", "copy_characters", "is_string", "prefetch_memory", "read_string"]
 
 # How CPython stores the characters of a string: as ASCII, or with a width of 1 (Latin-1), 2 (UCS-2) or 4 (UCS-4) bytes for each character.
 ASCII = 0
@@ -67,16 +67,6 @@ def prefetch_memory(_typing_context: Any, address: Any, size: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(types.int64, size), generate
-
-
-@intrinsic
-def to_pointer(_typing_context: Any, address: Any) -> Any:
-    """Return an address as a pointer."""
-
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.inttoptr(arguments[0], cgutils.voidptr_t)
-
-    return types.voidptr(types.int64), generate
 
 
 @intrinsic

@@ -4,12 +4,12 @@
 of a list in place. `pyunicode` does the reading.
 
 A batch is made in two steps. `max_utf8_lengths` checks that all elements are strings and keeps the GIL. Strings cannot change, so `write_utf8` can
-then run without the GIL, in several threads at once. Both read a tuple, because nobody can change it either.
+then run without the GIL, in several threads at once. Both read a tuple, because nobody can change it either. In free-threaded Python,
+which has no GIL, `plain_strings` makes the batches.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
@@ -20,26 +20,27 @@ from numpy.typing import NDArray
 
 from model2vec_numba.batches import BatchLimits, LazyBatch, TextBatch, read_only, split_by_bytes
 from model2vec_numba.jit.decorators import compiled, inner
+from model2vec_numba.jit.pointers import to_pointer
 from model2vec_numba.jit.simd import BLOCK, LANES, mask_at_least, narrow_characters, store_word, trailing_zeros
-from model2vec_numba.text.pyunicode import ASCII, copy_characters, is_string, prefetch_memory, read_string, to_pointer
+from model2vec_numba.starting.texts import cut_strings, refuse_surrogates
+from model2vec_numba.text.plain_strings import flatten_plainly, has_lock, plain_utf8_lengths
+from model2vec_numba.text.pyunicode import ASCII, copy_characters, is_string, prefetch_memory, read_string
 from model2vec_numba.text.sentences import to_tuple
 
-__all__ = ["Strings", "encode_utf8", "flatten", "flatten_few", "single_text"]
+__all__ = ["ALL_CHARS", "SLACK", "TUPLE_BYTES", "Strings", "elements_of", "flatten", "max_utf8_length", "write_utf8"]
 
-_ALL_CHARS = 1 << 62
+ALL_CHARS = 1 << 62
+# The bytes of a tuple before its elements.
+TUPLE_BYTES = tuple.__basicsize__
 # `max_utf8_lengths` checks this many elements at a time. Other Python threads may run between two calls.
 _CHECKED_AT_ONCE = 1 << 16
-# Tokenisers read blocks of 64 bytes. The bytes after the last text let them read the last block in place.
-_PADDING = bytes(BLOCK)
 # `write_utf8` may write this many bytes after the end of the texts.
-_SLACK = LANES
+SLACK = LANES
 # The lengths and kinds of strings, in the first 48 bytes of the objects, are prefetched this many elements ahead. For strings that were not in the
 # processor's caches this took half the time.
 _LENGTHS_AHEAD, _LENGTH_BYTES = 16, 48
 # The characters are prefetched this many elements ahead, up to this number of bytes. For strings scattered over the memory this took half the time.
 _CHARACTERS_AHEAD, _CHARACTER_BYTES = 8, 320
-# `flatten_few` makes batches of at most this many strings and characters. Above about 40 strings, `Strings` takes less time.
-_FEW_STRINGS, _FEW_CHARS = 32, 1 << 14
 
 
 class Strings:
@@ -58,11 +59,15 @@ class Strings:
 
     def __init__(self, sentences: Iterable[str], max_chars: int | None) -> None:
         strings = self._strings = to_tuple(sentences)
-        self._max_chars = _ALL_CHARS if max_chars is None else max_chars
+        self._max_chars = ALL_CHARS if max_chars is None else max_chars
+        self._in_place = has_lock()
+        if not self._in_place:
+            self.max_bytes = plain_utf8_lengths(strings, self._max_chars)
+            return
         self.max_bytes = np.empty(len(strings), np.int64)
         for first in range(0, len(strings), _CHECKED_AT_ONCE):
             last = min(first + _CHECKED_AT_ONCE, len(strings))
-            position = max_utf8_lengths(_elements(strings), first, last, self._max_chars, self.max_bytes)
+            position = max_utf8_lengths(elements_of(strings), first, last, self._max_chars, self.max_bytes)
             if position >= 0:
                 element: object = strings[position]
                 raise TypeError(f"sentences[{position}] must be a str, not {type(element).__name__}: {element!r:.80}")
@@ -86,21 +91,22 @@ class Strings:
         Raises:
             ValueError: a string holds a lone surrogate and so has no UTF-8 form. The message gives its position.
         """
-        data = np.empty(max_bytes + max(_SLACK, BLOCK), np.uint8)
+        if not self._in_place:
+            return flatten_plainly(self._strings[begin:end], begin, self._max_chars, bytes(BLOCK))
+        data = np.empty(max_bytes + max(SLACK, BLOCK), np.uint8)
         offsets = np.empty(end - begin + 1, np.int64)
-        position, at = write_utf8(_elements(self._strings), begin, self._max_chars, data, offsets)
+        position = write_utf8(elements_of(self._strings), begin, self._max_chars, data, offsets)
         if position >= 0:
-            character = f"U+{ord(str.__getitem__(self._strings[position], at)):04X}"
-            raise ValueError(f"sentences[{position}] cannot be UTF-8: it holds the lone surrogate {character} at character {at}")
+            refuse_surrogates(cut_strings([self._strings[position]], self._max_chars), position)
         used = int(offsets[-1])
         data = data[: used + BLOCK]
         data[used:] = 0
         return TextBatch(read_only(data), offsets)
 
 
-def _elements(strings: tuple[str, ...]) -> int:
+def elements_of(strings: tuple[str, ...]) -> int:
     """Return the address of the elements of a tuple. CPython stores them after the other members of the object."""
-    return id(strings) + tuple.__basicsize__
+    return id(strings) + TUPLE_BYTES
 
 
 def flatten(sentences: Iterable[str]) -> TextBatch:
@@ -111,50 +117,6 @@ def flatten(sentences: Iterable[str]) -> TextBatch:
     """
     strings = Strings(sentences, None)
     return strings.flatten(0, len(strings), int(strings.max_bytes.sum()))
-
-
-def encode_utf8(sentence: str, max_chars: int | None) -> NDArray[np.uint8]:
-    """Return the UTF-8 of a string cut to its first `max_chars` code points (``None``: not cut), then `BLOCK` zeros: uint8, read-only.
-
-    Raises:
-        ValueError: the string holds a lone surrogate and so has no UTF-8 form.
-    """
-    if type(sentence) is not str or (max_chars is not None and len(sentence) > max_chars):
-        # A subclass of str may override its methods. `str.__getitem__` gives the characters that CPython stores, which are also used for lists.
-        sentence = str.__getitem__(sentence, slice(max_chars))
-    try:
-        return np.frombuffer(sentence.encode() + _PADDING, np.uint8)
-    except UnicodeEncodeError:
-        return flatten([sentence]).data
-
-
-def flatten_few(sentences: Iterable[str], max_chars: int | None) -> TextBatch | None:
-    """Make a batch of a few short strings. ``None`` if these are not a few short strings, or there is an error: then `Strings` must read them.
-
-    `Strings` and the frame around its batches take 40 microseconds for a list of one string, and this function takes two.
-    """
-    if not isinstance(sentences, (list, tuple)) or not 0 < len(sentences) <= _FEW_STRINGS:
-        return None
-    # A copy, because another thread may change a list.
-    strings = tuple(sentences)
-    if set(map(type, strings)) != {str}:
-        return None
-    longest = max(map(len, strings))
-    if longest * len(strings) > _FEW_CHARS or (max_chars is not None and longest > max_chars):
-        return None
-    try:
-        encoded = [*map(str.encode, strings), _PADDING]
-    except UnicodeEncodeError:
-        return None
-    offsets = np.array([0, *itertools.accumulate(map(len, encoded))], np.int64)
-    return TextBatch(np.frombuffer(b"".join(encoded), np.uint8), offsets[:-1])
-
-
-def single_text(data: NDArray[np.uint8]) -> TextBatch:
-    """Return a batch of one text. `data`: the text in UTF-8, as `encode_utf8` returns it."""
-    offsets = np.zeros(2, np.int64)
-    offsets[1] = len(data) - BLOCK
-    return TextBatch(data, offsets)
 
 
 @compiled(gil=True)
@@ -175,35 +137,43 @@ def max_utf8_lengths(elements: int, first: int, last: int, max_chars: int, max_b
     objects = carray(to_pointer(elements), len(max_bytes), np.int64)
     for i in range(first, last):
         prefetch_memory(objects[min(i + _LENGTHS_AHEAD, len(objects) - 1)], _LENGTH_BYTES)
-        if not is_string(objects[i]):
+        max_bytes[i] = max_utf8_length(objects[i], max_chars)
+        if max_bytes[i] < 0:
             return i
-        _, length, width = read_string(objects[i])
-        # CPython stores all characters of a string with the same width: 1, 2 or 4 bytes, or as ASCII. In UTF-8, an ASCII character has one byte. A
-        # character of a string of width 1 has at most two bytes, of width 2 at most three, and of width 4 at most four.
-        if width == ASCII:
-            bytes_per_char = 1
-        elif width == 1:
-            bytes_per_char = 2
-        elif width == 2:
-            bytes_per_char = 3
-        else:
-            bytes_per_char = 4
-        max_bytes[i] = min(length, max_chars) * bytes_per_char
     return -1
 
 
+@inner
+def max_utf8_length(element: int, max_chars: int) -> int:
+    """Return an upper bound on the number of UTF-8 bytes of the first `max_chars` code points of the object at an address. -1: it is not a string."""
+    if not is_string(element):
+        return -1
+    _, length, width = read_string(element)
+    # CPython stores all characters of a string with the same width: 1, 2 or 4 bytes, or as ASCII. In UTF-8, an ASCII character has one byte. A
+    # character of a string of width 1 has at most two bytes, of width 2 at most three, and of width 4 at most four.
+    if width == ASCII:
+        bytes_per_char = 1
+    elif width == 1:
+        bytes_per_char = 2
+    elif width == 2:
+        bytes_per_char = 3
+    else:
+        bytes_per_char = 4
+    return min(length, max_chars) * bytes_per_char  # type: ignore[no-any-return]
+
+
 @compiled()
-def write_utf8(elements: int, first: int, max_chars: int, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> tuple[int, int]:
+def write_utf8(elements: int, first: int, max_chars: int, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> int:
     """Write the UTF-8 of the first `max_chars` code points of consecutive strings, one after the other.
 
     Args:
         elements, max_chars: the arguments with which `max_utf8_lengths` was called before.
         first: the position of the first string.
-        data: uint8, output. It must have space for the sum of the bounds of `max_utf8_lengths`, and `_SLACK` bytes more.
+        data: uint8, output. It must have space for the sum of the bounds of `max_utf8_lengths`, and `SLACK` bytes more.
         offsets: int64, output. String ``first + i`` is ``data[offsets[i]:offsets[i + 1]]``.
 
     Returns:
-        The position of the first string with a surrogate, which has no UTF-8 form, and the position of the surrogate in it; or -1 twice.
+        The position of the first string with a surrogate, which has no UTF-8 form, or -1.
     """
     # An int64 variable, because numba compiles the functions that are called with a literal once more.
     at = np.int64(0)
@@ -225,9 +195,9 @@ def write_utf8(elements: int, first: int, max_chars: int, data: NDArray[np.uint8
         else:
             surrogate, at = _write_characters(carray(to_pointer(address), length, np.uint32), data, at)
         if surrogate >= 0:
-            return i, surrogate
+            return i
         offsets[i - first + 1] = at
-    return -1, -1
+    return -1
 
 
 @inner

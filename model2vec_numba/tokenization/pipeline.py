@@ -87,6 +87,9 @@ class PipelineCore:
         """Return the memory of one call, as `Core.make_scratch` describes."""
         return self._spans.make_scratch()
 
+    def pack(self, _max_texts: int) -> None:
+        """Return nothing: the stages are kernels of their own."""
+
     def tokenize(self, texts: TextBatch, max_tokens: int | None, scratch: Any) -> tuple[TokenBatch, NDArray[np.uint8] | None]:
         """Tokenise each text, as `Core.tokenize` describes."""
         status = np.zeros(len(texts), np.uint8)

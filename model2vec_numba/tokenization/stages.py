@@ -8,7 +8,7 @@ and the library tokenises that text.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from model2vec_numba.batches import TextBatch, TokenBatch
 from model2vec_numba.jit.decorators import compiled
 
-__all__ = ["DONE", "FALLBACK", "SHORT_BYTES", "Model", "Normalizer", "PreTokenBatch", "PreTokenizer"]
+__all__ = ["DONE", "FALLBACK", "SHORT_BYTES", "Model", "Normalizer", "PackedCore", "PreTokenBatch", "PreTokenizer"]
 
 
 # The status of a text: compiled code finds its ids, or the `tokenizers` library must find them.
@@ -25,6 +25,32 @@ FALLBACK = 1
 
 # The ids of a batch of at most this many bytes may be in memory that the next call overwrites.
 SHORT_BYTES = 1024
+
+
+class _Rows(Protocol):
+    """The cache of a core; see `ChunkCache`."""
+
+    rows: NDArray[np.uint64]
+
+
+class PackedCore(NamedTuple):
+    """A kernel that tokenises a few texts, and the arguments of it that are the same in every call.
+
+    The kernel is called with `packed`, the number of ids to keep of each text, the rows of `cache`, the bytes and offsets of the texts, and the
+    output: the offsets of the ids and the ids. If it returns another number than 0, the outputs have no meaning, and the core must tokenise
+    the texts.
+
+    Attributes:
+        address: the address of the kernel.
+        packed: int64; see `pack`. It refers to memory, so two calls must not use it at the same time.
+        cache: the cache of the core.
+        kept: the arrays to which `packed` refers.
+    """
+
+    address: int
+    packed: NDArray[np.int64]
+    cache: _Rows
+    kept: Any
 
 
 @dataclass(slots=True, eq=False)

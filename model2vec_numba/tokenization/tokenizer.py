@@ -21,6 +21,7 @@ from model2vec_numba.tokenization.chunks.rules import chunk_rule
 from model2vec_numba.tokenization.library import tokenize_with_library
 from model2vec_numba.tokenization.pipeline import make_pipeline
 from model2vec_numba.tokenization.spec.spec import TokenizerSpec
+from model2vec_numba.tokenization.stages import PackedCore
 
 __all__ = ["BatchTokenizer", "Core", "cut_at_spaces", "make_tokenizer"]
 
@@ -37,6 +38,9 @@ class Core(Protocol):
 
     def make_scratch(self) -> Any:
         """Return memory for one call of `tokenize`. No two calls may use the same memory at once."""
+
+    def pack(self, max_texts: int) -> PackedCore | None:
+        """Return what tokenises at most `max_texts` texts with one call. ``None`` if this core cannot, or this version of numba."""
 
     def tokenize(self, texts: TextBatch, max_tokens: int | None, scratch: Any) -> tuple[TokenBatch, NDArray[np.uint8] | None]:
         """Tokenise each text: unknown ids are dropped, then the ids are cut to the first `max_tokens`.
@@ -76,6 +80,10 @@ class BatchTokenizer:
     def give_back(self, scratch: Any) -> None:
         """Keep memory for the next call."""
         self._scratches.append(scratch)
+
+    def pack(self, max_texts: int) -> PackedCore | None:
+        """Return what `Core.pack` returns. ``None`` if there is no core."""
+        return None if self._core is None else self._core.pack(max_texts)
 
     def tokenize(self, texts: TextBatch, max_tokens: int | None, scratch: Any) -> TokenBatch:
         """Return the ids of each text: unknown ids are dropped, then the ids are cut to the first `max_tokens` (``None``: not cut).

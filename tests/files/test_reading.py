@@ -263,7 +263,7 @@ def test_max_length(argument: Any, config: Any, expected: int | None, tmp_path: 
         assert model.max_length == expected
         assert model.config["max_length"] == expected
         count = 512 if expected is None else expected
-        assert len(model.tokenize(["beta " * 600], model.max_length)[0]) >= min(count, 600) * 0.8
+        assert len(model.tokenize(["beta " * 600], max_length=model.max_length)[0]) >= min(count, 600) * 0.8
         [vector] = model.encode(["alpha " * (expected or 10) * 8 + "beta"], normalize=False)
         assert np.allclose(vector, matrix_of(1)[1], atol=5e-5) == (expected is not None)
 
@@ -278,7 +278,7 @@ def test_every_road_gives_the_same_model(dtype: str, weights: bool, mapping: boo
         from_folder,
         StaticModel.from_bytes(*files),
         StaticModel.from_bytes(tokenizer=files.tokenizer, model=files.model, config=files.config),
-        StaticModel(parts["embeddings"], new_tokenizer(*WORDS), parts.get("weights"), parts.get("mapping"), normalize=True),
+        StaticModel(parts["embeddings"], new_tokenizer(*WORDS), weights=parts.get("weights"), token_mapping=parts.get("mapping"), normalize=True),
     ]
     expected = Reference(new_tokenizer(*WORDS), parts).encode(TEXTS)
     for model in models:
@@ -298,7 +298,7 @@ def test_types_of_weights_and_mapping(weights: str, mapping: str, tmp_path: Path
     model = StaticModel.from_pretrained(write_model(tmp_path, model_bytes(new_tokenizer(*WORDS), parts)), normalize=False)
     assert_close(model.encode(TEXTS), Reference(new_tokenizer(*WORDS), parts).encode(TEXTS, normalize=False))
     assert model.token_mapping is not None and model.token_mapping.dtype == np.int32
-    assert model.weights is not None and model.weights.dtype == np.float32
+    assert model.weights is not None and model.weights.dtype == weights
 
 
 def test_more_rows_weights_and_mapping_than_tokens_are_fine(tmp_path: Path) -> None:

@@ -23,6 +23,15 @@ pytest.importorskip("pyarrow")
 TEXTS = ["some text", None, "na\u00efve \u65e5\u672c\u8a9e", "", "more of it, and longer than the others by some words", None, "some text"]
 FILLED = [text or "" for text in TEXTS]
 
+# Options of a call, and the type of the elements.
+FORMS: list[tuple[dict[str, Any], str]] = [
+    ({"dimensionality": 20}, "float32"),
+    ({"dimensionality": 20, "precision": "int8", "ranges": np.repeat([[-0.1], [0.1]], 20, axis=1)}, "int8"),
+    ({"precision": "uint8", "ranges": np.repeat([[-0.1], [0.1]], 256, axis=1)}, "uint8"),
+    ({"precision": "binary"}, "int8"),
+    ({"dimensionality": 9, "precision": "ubinary"}, "uint8"),
+]
+
 
 @pytest.fixture(scope="module")
 def expected(default_model: StaticModel) -> NDArray[np.float32]:
@@ -175,6 +184,20 @@ def test_polars_options(polars: Any, make_model: Callable[..., StaticModel]) -> 
     assert_same(found["text"].to_list(), model.encode(FILLED).astype(np.float16).astype(np.float32), list(FILLED))
 
 
+def test_polars_forms(polars: Any, default_model: StaticModel) -> None:
+    frame = polars.DataFrame({"text": TEXTS})
+    for options, dtype in FORMS:
+        kind = {"float32": polars.Float32, "int8": polars.Int8, "uint8": polars.UInt8}[dtype]
+        right = default_model.encode(FILLED, **options)
+        query = frame.lazy().select(polars.col("text").model2vec.encode(default_model, num_threads=1, **options))
+        assert query.collect_schema()["text"] == polars.Array(kind, right.shape[1])
+        found = query.collect()["text"]
+        assert found.dtype == polars.Array(kind, right.shape[1])
+        assert found.to_list() == [None if text is None else row.tolist() for text, row in zip(TEXTS, right, strict=True)]
+    with pytest.raises(ValueError, match="needs ranges="):
+        polars.col("text").model2vec.encode(default_model, precision="int8")
+
+
 def test_polars_errors_come_through(polars: Any, default_model: StaticModel) -> None:
     with pytest.raises(TypeError, match="array must be a column of strings, not of Arrow's type int64"):
         polars.DataFrame({"text": [1]}).select(polars.col("text").model2vec.encode(default_model))
@@ -207,6 +230,23 @@ def test_duckdb(duckdb: Any, default_model: StaticModel, expected: NDArray[np.fl
         # A column of a query can be encoded without the function.
         column = connection.sql("SELECT text FROM texts ORDER BY n").to_arrow_table()["text"]
         assert_same(default_model.encode_arrow(column).to_pylist(), expected)
+
+
+def test_duckdb_forms(duckdb: Any, default_model: StaticModel) -> None:
+    from model2vec_numba.integrations.duckdb import register
+
+    with duckdb.connect() as connection:
+        connection.execute("CREATE TABLE texts (n INTEGER, text VARCHAR)")
+        connection.executemany("INSERT INTO texts VALUES (?, ?)", list(enumerate(TEXTS)))
+        for number, (options, dtype) in enumerate(FORMS):
+            register(connection, default_model, f"embed_{number}", num_threads=1, **options)
+            right = default_model.encode(FILLED, **options)
+            query = connection.sql(f"SELECT embed_{number}(text) AS v FROM texts ORDER BY n")
+            assert str(query.types[0]) == f"{ {'float32': 'FLOAT', 'int8': 'TINYINT', 'uint8': 'UTINYINT'}[dtype] }[{right.shape[1]}]"
+            found = [row[0] if row[0] is None else list(row[0]) for row in query.fetchall()]
+            assert found == [None if text is None else row.tolist() for text, row in zip(TEXTS, right, strict=True)]
+        with pytest.raises(ValueError, match="precision='float16' is not possible: DuckDB has no type for it"):
+            register(connection, default_model, precision="float16")
 
 
 def test_duckdb_vectors_in_threads(duckdb: Any, default_model: StaticModel) -> None:
@@ -250,6 +290,15 @@ def test_scikit_learn_transform(transformers: Any, default_model: StaticModel, e
     for method in (transformer.fit, transformer.transform, transformer.fit_transform):
         with pytest.raises(ValueError, match="not one str"):
             method("one text")
+
+
+def test_scikit_learn_forms(transformers: Any, default_model: StaticModel) -> None:
+    for options, _ in FORMS:
+        transformer = transformers.StaticModelTransformer(num_threads=1, **options)
+        right = default_model.encode(FILLED, **options)
+        found = transformer.fit_transform(FILLED)
+        assert (found.dtype, found.tobytes()) == (right.dtype, right.tobytes())
+        assert len(transformer.get_feature_names_out()) == right.shape[1]
 
 
 def test_scikit_learn_estimator(transformers: Any) -> None:

@@ -8,7 +8,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 from helpers import DTYPES, random_parts
-from numba import config, njit
+from numba import njit
 from numpy.typing import NDArray
 from reference import assert_close
 
@@ -56,6 +56,24 @@ def test_pool(dtype: str, dim: int) -> None:
                 norms = np.linalg.norm(means, axis=1, keepdims=True)
                 expected = np.divide(means, norms, where=norms > 0, out=np.zeros_like(means)) if normalize else means
                 assert_close(out, expected, f"{weights=} {mapping=} {normalize=}")
+
+
+@pytest.mark.parametrize("dim", [16, 48, 256, 300])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_fewer_dimensions(dtype: str, dim: int) -> None:
+    """If the output has fewer columns, the vectors are those of a matrix that has only these, to the bit."""
+    batch = random_batch(LENGTHS)
+    for weights in (False, True):
+        parts = random_parts(SIZE, dim, dtype, weights=weights, mapping=weights)
+        table = table_of(parts, dtype)
+        for cut in (1, 7, 15, 16, 17, 31, 32, 33, 64, 100, 255):
+            if cut < dim:
+                smaller = table_of({**parts, "embeddings": np.ascontiguousarray(parts["embeddings"][:, :cut])}, dtype)
+                for normalize in (False, True):
+                    found, expected = np.empty((2, len(batch), cut), np.float32)
+                    pool(table, batch, normalize, found)
+                    pool(smaller, batch, normalize, expected)
+                    assert found.tobytes() == expected.tobytes(), f"{weights=} {cut=} {normalize=}"
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -177,7 +195,7 @@ def cancelling(parts: dict[str, NDArray[Any]], length: int) -> TokenBatch:
 def test_pool_long_text(dtype: str, weights: bool, mapping: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Equal to `pool` to the bit, with the parallel kernel and with the package's threads."""
     monkeypatch.setattr(kernels, "PARALLEL_TOKENS", 0)
-    threads = min(2, config.NUMBA_NUM_THREADS)
+    monkeypatch.setattr(kernels, "_PARALLEL_CHUNKS_AT_ONCE", 4)
     for dim in (2, 48):
         for length in (0, 1, BLOCK + 1, CHUNK, CHUNK + 1, 11 * CHUNK + 7):
             parts = random_parts(SIZE, dim, dtype, weights=weights, mapping=mapping)
@@ -187,8 +205,8 @@ def test_pool_long_text(dtype: str, weights: bool, mapping: bool, monkeypatch: p
                 expected = np.empty((1, dim), np.float32)
                 pool(table, batch, normalize, expected)
                 found = np.full((2, dim), np.nan, np.float32)
-                pool_long_text(table, batch.ids, normalize, found[0], threads)
+                pool_long_text(table, batch.ids, normalize, found[0], 2)
                 with monkeypatch.context() as patch:
                     patch.setattr(kernels, "address_of", lambda *_: None)
-                    pool_long_text(table, batch.ids, normalize, found[1], threads)
+                    pool_long_text(table, batch.ids, normalize, found[1], 2)
                 assert found[0].tobytes() == found[1].tobytes() == expected.tobytes(), f"{dim=} {length=} {normalize=}"

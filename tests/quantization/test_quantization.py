@@ -38,7 +38,7 @@ FILES = {"config.json", "tokenizer.json", "model.safetensors", "modules.json", "
 
 def make(dtype: str = "float32", *, weights: bool = False, mapping: bool = False, dim: int = 24, **arguments: Any) -> StaticModel:
     parts = random_parts(300, dim, dtype, weights=weights, mapping=mapping)
-    return StaticModel(parts["embeddings"], new_tokenizer(*WORDS), parts.get("weights"), parts.get("mapping"), **arguments)
+    return StaticModel(parts["embeddings"], new_tokenizer(*WORDS), weights=parts.get("weights"), token_mapping=parts.get("mapping"), **arguments)
 
 
 def wide(model: StaticModel) -> NDArray[np.float64]:
@@ -117,16 +117,16 @@ def test_the_scale_does_not_show_when_normalised() -> None:
 
 def test_weights_that_are_all_the_same_are_a_scale() -> None:
     matrix = random_matrix(300, 24, "int8")
-    model = StaticModel(matrix, new_tokenizer(*WORDS), np.full(300, 0.01))
+    model = StaticModel(matrix, new_tokenizer(*WORDS), weights=np.full(300, 0.01))
     assert model.weights is not None
-    np.testing.assert_array_equal(model.weights, np.full(300, 0.01, np.float32))
+    np.testing.assert_array_equal(model.weights, np.full(300, 0.01))
     assert_close(model.encode(TEXTS), means(matrix * np.float64(np.float32(0.01))))
-    ones = StaticModel(matrix, new_tokenizer(*WORDS), np.ones(300))
-    assert ones.weights is None
+    ones = StaticModel(matrix, new_tokenizer(*WORDS), weights=np.ones(300))
+    np.testing.assert_array_equal(ones.weights, np.ones(300))
     # A negative weight changes the sign of vectors, and a NaN gives NaNs.
-    np.testing.assert_array_equal(StaticModel(matrix, new_tokenizer(*WORDS), np.full(300, -2.0)).encode(TEXTS), -2 * ones.encode(TEXTS))
-    assert np.isnan(StaticModel(matrix, new_tokenizer(*WORDS), np.full(300, np.nan)).encode("w1")).all()
-    assert not StaticModel(matrix, new_tokenizer(*WORDS), np.zeros(300)).encode("w1").any()
+    np.testing.assert_array_equal(StaticModel(matrix, new_tokenizer(*WORDS), weights=np.full(300, -2.0)).encode(TEXTS), -2 * ones.encode(TEXTS))
+    assert np.isnan(StaticModel(matrix, new_tokenizer(*WORDS), weights=np.full(300, np.nan)).encode("w1")).all()
+    assert not StaticModel(matrix, new_tokenizer(*WORDS), weights=np.zeros(300)).encode("w1").any()
 
 
 @pytest.mark.parametrize("scales", ["matrix", "row"])
@@ -215,7 +215,7 @@ def test_no_room(source: str, target: str, value: float) -> None:
 
 @pytest.mark.parametrize("mapping", [None, np.arange(305) % 310])
 def test_more_rows_than_weights(mapping: Any) -> None:
-    model = StaticModel(random_matrix(310, 8, "float32"), new_tokenizer(*WORDS), np.linspace(1, 2, 300), mapping)
+    model = StaticModel(random_matrix(310, 8, "float32"), new_tokenizer(*WORDS), weights=np.linspace(1, 2, 300), token_mapping=mapping)
     smaller = quantize_model(model, quantize_to="int8", int8_scales="row")
     np.testing.assert_allclose(smaller.encode_as_sequence(" ".join(WORDS)), model.encode_as_sequence(" ".join(WORDS)), atol=0.03)
 
@@ -383,11 +383,16 @@ def test_saved_and_loaded(any_model: StaticModel, tmp_path: Path) -> None:
     assert loaded.config == {**any_model.config, **saved_facts(any_model)}
     assert loaded.embedding_dtype == any_model.embedding_dtype
     np.testing.assert_array_equal(loaded.embedding, any_model.embedding)
-    for found, expected in ((loaded.weights, any_model.weights), (loaded.token_mapping, any_model.token_mapping)):
+    for found, expected in ((loaded.weights, saved_weights(any_model)), (loaded.token_mapping, any_model.token_mapping)):
         assert (found is None) == (expected is None)
         np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(loaded.encode(TEXTS), any_model.encode(TEXTS))
     assert loaded.tokenize(TEXTS) == any_model.tokenize(TEXTS)
+
+
+def saved_weights(model: StaticModel) -> Any:
+    """Return the weights in the file of a model. sentence-transformers needs some for int8."""
+    return np.ones(len(model.tokens)) if model.weights is None and model.embedding_dtype == "int8" else model.weights
 
 
 def saved_facts(model: StaticModel) -> dict[str, Any]:
@@ -411,7 +416,7 @@ def test_what_is_saved_the_library_reads(any_model: StaticModel, tmp_path: Path)
     with library_reads(any_model):
         tensors = load_file(tmp_path / "model.safetensors")
     np.testing.assert_array_equal(tensors["embeddings"].astype(np.float64), wide(any_model))
-    for name, expected in (("weights", any_model.weights), ("mapping", any_model.token_mapping)):
+    for name, expected in (("weights", saved_weights(any_model)), ("mapping", any_model.token_mapping)):
         assert (name in tensors) == (expected is not None)
         if expected is not None:
             np.testing.assert_array_equal(tensors[name], expected)
@@ -597,9 +602,9 @@ def test_pickles_hold_no_paths(tiny: ModelBytes, tmp_path: Path) -> None:
 def test_pickles_see_weights(tmp_path: Path) -> None:
     """A pickle refers to files. Files with other weights are an error."""
     matrix, tokenizer = random_matrix(300, 8, "float32"), new_tokenizer(*WORDS)
-    StaticModel(matrix, tokenizer, np.linspace(1, 2, 300)).save_pretrained(tmp_path)
+    StaticModel(matrix, tokenizer, weights=np.linspace(1, 2, 300)).save_pretrained(tmp_path)
     pickled = pickle.dumps(StaticModel.from_pretrained(tmp_path))
-    StaticModel(matrix, tokenizer, np.linspace(1, 3, 300)).save_pretrained(tmp_path)
+    StaticModel(matrix, tokenizer, weights=np.linspace(1, 3, 300)).save_pretrained(tmp_path)
     with pytest.raises(ModelFormatError, match="not the model that was pickled"):
         pickle.loads(pickled)
 

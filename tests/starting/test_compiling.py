@@ -47,7 +47,7 @@ def background(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def model_and_state(model: StaticModel, state: str) -> StaticModel:
     """Return a model in the background mode, when its compilation has a state."""
-    other = model._with_table(model._table)
+    other = model._by_value()
     np.testing.assert_array_equal(
         other._roads.plain(None, None).encode_strings(["a cold day", "ok"]), model.encode(["a cold day", "ok"], normalize=False)
     )
@@ -59,6 +59,14 @@ def model_and_state(model: StaticModel, state: str) -> StaticModel:
 
 
 @pytest.mark.usefixtures("background")
+def test_a_module_path_with_other_entries(default_model: StaticModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Python ignores a `Path` there."""
+    monkeypatch.setattr(sys, "path", [*sys.path, tmp_path, b"bytes", None, "/\udcff"])
+    monkeypatch.setattr(compiling, "_PROGRAM", SAYS_READY)
+    model_and_state(default_model, "ready")
+
+
+@pytest.mark.usefixtures("background")
 @pytest.mark.parametrize("program", [SAYS_READY, SENDS_CODE])
 def test_compiled_code_is_used_when_it_is_ready(default_model: StaticModel, monkeypatch: pytest.MonkeyPatch, program: str) -> None:
     monkeypatch.setattr(compiling, "_PROGRAM", program)
@@ -66,6 +74,12 @@ def test_compiled_code_is_used_when_it_is_ready(default_model: StaticModel, monk
     assert "tokenizer_backend" not in repr(model)
     vector = model.encode("It is cold today.")
     assert model._roads.compiled is not None
+    (compilation,) = compiling._compilations.by_key.values()
+    deadline = time.monotonic() + 30
+    # The operating system no longer lists the process.
+    while compilation._process.returncode is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     assert "tokenizer_backend='wordpiece'" in repr(model)
     np.testing.assert_array_equal(vector, default_model.encode("It is cold today."))
     assert {path: len(code) for path, code in kept_code.files.items()} == ({"a.nb": 300_000} if program == SENDS_CODE else {})
@@ -74,7 +88,7 @@ def test_compiled_code_is_used_when_it_is_ready(default_model: StaticModel, monk
 @pytest.mark.usefixtures("background")
 def test_the_name_of_the_tokeniser_waits(default_model: StaticModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiling, "_PROGRAM", READS + "time.sleep(0.3); os.write(1, b'R' + bytes(8))")
-    model = default_model._with_table(default_model._table)
+    model = default_model._by_value()
     assert "tokenizer_backend" not in repr(model)
     assert model._roads.compiled is None
     assert model.tokenizer_backend == "wordpiece"
@@ -108,7 +122,7 @@ def test_a_process_that_was_killed_is_not_repeated(
 def test_without_an_interpreter_this_process_compiles(default_model: StaticModel, monkeypatch: pytest.MonkeyPatch, executable: str | None) -> None:
     """A frozen program, or a server with an embedded interpreter, must not be started again."""
     monkeypatch.setattr(sys, "executable", executable)
-    model = default_model._with_table(default_model._table)
+    model = default_model._by_value()
     assert model._roads.compiled is not None
 
 
@@ -116,7 +130,7 @@ def test_without_an_interpreter_this_process_compiles(default_model: StaticModel
 def test_models_with_the_same_needs_share_a_process(default_model: StaticModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiling, "_PROGRAM", WAITS)
     for _ in range(3):
-        default_model._with_table(default_model._table).encode("a")
+        default_model._by_value().encode("a")
     assert len(compiling._compilations.by_key) == 1
 
 

@@ -39,6 +39,12 @@ def make(rng: np.random.Generator, dtype: str, dim: int, *, weights: bool, mappi
 
 def check(table: EmbeddingTable, tokens: TokenBatch) -> None:
     for normalize in (False, True):
+        # Fewer dimensions.
+        for dim in {1, table.dim // 2 or 1, table.dim - 1 or 1}:
+            right, found = (np.empty((len(tokens), dim), np.float32) for _ in range(2))
+            kernels.pool(table, tokens, normalize, right)
+            pooling.pool_plainly(table, tokens, normalize, found)
+            np.testing.assert_array_equal(found.view(np.uint32), right.view(np.uint32))
         right, found = (np.empty((len(tokens), table.dim), np.float32) for _ in range(2))
         kernels.pool(table, tokens, normalize, right)
         pooling.pool_plainly(table, tokens, normalize, found)

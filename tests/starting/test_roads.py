@@ -19,6 +19,7 @@ from helpers import DTYPES, KINDS
 
 from model2vec_numba import ModelFormatError, StaticModel
 from model2vec_numba.starting.mode import VARIABLE, compile_mode
+from model2vec_numba.vectors.form import PRECISIONS
 
 SHARED_TEXTS = ("stsb-en.txt", "stsb-de.txt", "stsb-ru.txt", "stsb-ja.txt")
 
@@ -32,7 +33,7 @@ def without_compiled_code(model: StaticModel) -> StaticModel:
     """Return a model that shares everything with another one, and never uses compiled code."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv(VARIABLE, "never")
-        plain = model._with_table(model._table)
+        plain = model._by_value()
     assert plain._roads.compiled is None
     return plain
 
@@ -77,6 +78,17 @@ def check(model: StaticModel, other: StaticModel, texts: list[str]) -> None:
     """Check that everything that a model can do gives the same with both."""
     for arguments in ({}, {"normalize": False, "max_length": 3}, {"normalize": True, "max_length": None, "batch_size": 7}):
         assert_same(other.encode(texts, **arguments), model.encode(texts, **arguments))  # type: ignore[arg-type]
+    ranges = np.array([[-0.1], [0.1]])
+    for dim in (model.dim, 9):
+        for precision in PRECISIONS:
+            form: dict[str, Any] = {"dimensionality": dim, "precision": precision}
+            if precision in {"int8", "uint8"}:
+                form["ranges"] = ranges.repeat(dim, axis=1)
+            assert_same(other.encode(texts, **form), model.encode(texts, **form))
+            assert_same(other.encode(texts[0], **form), model.encode(texts[0], **form))
+            out = np.empty_like(model.encode(texts, **form), order="F")
+            assert other.encode(texts, out=out, **form) is out
+            assert_same(out, model.encode(texts, **form))
     for text in texts[:30]:
         assert_same(other.encode(text), model.encode(text))
     assert other.tokenize(texts) == model.tokenize(texts)
@@ -109,12 +121,20 @@ def test_a_change_in_the_middle_of_a_call(make_model: Callable[..., StaticModel]
     model = make_model(dim=48)
     right = model.encode(texts)
     assert_same(switching(model, after).encode(texts, batch_size=5), right)
+    bits = model.encode(texts, precision="binary", dimensionality=20)
+    out = np.empty_like(bits, order="F")
+    assert_same(switching(model, after).encode(texts, batch_size=5, precision="binary", dimensionality=20, out=out), bits)
     column = pa.chunked_array([pa.array(texts[i : i + 9]) for i in range(0, len(texts), 9)])
     assert switching(model, after).encode_arrow(column).equals(model.encode_arrow(column))
-    assert switching(model, after).tokenize(texts) == model.tokenize(texts)
+    many = texts * 20
+    assert switching(model, after).tokenize(many) == model.tokenize(many)
+    for found, expected in zip(switching(model, after).encode_as_sequence(texts, batch_size=5), model.encode_as_sequence(texts), strict=True):
+        assert_same(found, expected)
     bad = [*texts, "a", "b\ud800", "c"]
     with pytest.raises(ValueError, match=rf"sentences\[{len(texts) + 1}\] cannot be UTF-8: it holds the lone surrogate U\+D800 at character 1"):
         switching(model, after).encode(bad, batch_size=5)
+    with pytest.raises(ValueError, match=rf"sentences\[{len(texts) + 1}\] cannot be UTF-8"):
+        switching(model, after).encode_as_sequence(bad, batch_size=5)
 
 
 class Odd(str):
@@ -190,6 +210,42 @@ def test_without_the_compiler_numba_is_not_even_imported(variable: str) -> None:
     environment = {**os.environ, VARIABLE: "background", variable: "never" if variable == VARIABLE else "1"}
     done = subprocess.run([sys.executable, "-c", USE], env=environment, check=True, capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("True False\n", "")
+
+
+READY = """
+import sys
+from model2vec_numba.starting import roads
+roads.is_ready = lambda _: True
+roads.has_note = lambda _: NOTE
+from model2vec_numba import StaticModel
+model = StaticModel.from_pretrained()
+texts = ["It is cold today.", "ok"]
+right = model.encode(texts).tobytes()
+assert model.encode(texts[0]).shape == (256,) and model.tokenize("ok") and "numba" not in sys.modules
+"""
+SMALL_CALLS = (
+    READY.replace("NOTE", "True")
+    + """
+while model._roads.compiled is None:
+    assert model.encode(texts).tobytes() == right
+assert "numba" in sys.modules and model.encode(texts).tobytes() == right
+assert StaticModel.from_pretrained().encode(texts).tobytes() == right
+"""
+)
+MANY_TEXTS = (
+    READY.replace("NOTE", "False")
+    + """
+assert model.encode(texts * 9000).tobytes() == right * 9000
+assert model._roads.compiled is not None
+"""
+)
+ITS_NAME = READY.replace("NOTE", "True") + "assert model.tokenizer_backend == 'wordpiece'"
+
+
+@pytest.mark.parametrize("code", [SMALL_CALLS, MANY_TEXTS, ITS_NAME], ids=["small calls", "many texts", "its name"])
+def test_numba_is_imported_when_it_is_worth_it(code: str) -> None:
+    """Also if all compiled code is in the cache."""
+    subprocess.run([sys.executable, "-c", code], env={**os.environ, VARIABLE: "background"}, check=True, timeout=300)
 
 
 @pytest.mark.parametrize(

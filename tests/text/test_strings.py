@@ -19,12 +19,33 @@ from hypothesis import strategies as st
 from model2vec_numba import batches
 from model2vec_numba.batches import BatchLimits, TextBatch
 from model2vec_numba.jit.simd import BLOCK
+from model2vec_numba.text import strings
 from model2vec_numba.text.columns import column_batches
-from model2vec_numba.text.strings import Strings, encode_utf8, flatten, flatten_few, single_text
+from model2vec_numba.text.plain_strings import has_lock
+from model2vec_numba.text.strings import Strings, flatten
 
 # Hypothesis's texts have no surrogates. These characters make all lengths of UTF-8 likely.
 characters = st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("a\x00\x7f\x80\u07ff\u0800\uffff\U00010000\U0010ffff"))
 sentence_lists = st.lists(st.text(characters, max_size=12), max_size=12)
+
+
+@pytest.fixture(params=["in place", "free-threaded"], autouse=True)
+def road(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """All tests run a second time as in free-threaded Python, where no memory of strings is read."""
+    if request.param == "free-threaded":
+        monkeypatch.setattr(strings, "has_lock", lambda: False)
+        for kernel in ("max_utf8_lengths", "write_utf8"):
+            monkeypatch.setattr(strings, kernel, Mock(side_effect=AssertionError("reads the memory of strings")))
+    return request.param  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(("enabled", "expected"), [(None, True), (lambda: True, True), (lambda: False, False)])
+def test_whether_python_is_free_threaded(enabled: Callable[[], bool] | None, expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if enabled is None:
+        monkeypatch.delattr(sys, "_is_gil_enabled", raising=False)
+    else:
+        monkeypatch.setattr(sys, "_is_gil_enabled", enabled, raising=False)
+    assert has_lock() is expected
 
 
 def parts(batch: TextBatch) -> list[bytes]:
@@ -45,40 +66,6 @@ def test_flatten(sentences: list[str]) -> None:
     assert len(batch.data) == batch.offsets[-1] + BLOCK and not batch.data[batch.offsets[-1] :].any()
     assert len(batch) == len(sentences)
     assert [batch.text(i) for i in range(len(batch))] == sentences
-
-
-@given(st.lists(st.text(characters, max_size=12), min_size=1, max_size=32), st.none() | st.integers(1, 15), st.sampled_from([list, tuple]))
-def test_flatten_few(sentences: list[str], max_chars: int | None, make: Callable[[list[str]], Any]) -> None:
-    few = flatten_few(make(sentences), max_chars)
-    if max_chars is not None and max(map(len, sentences)) > max_chars:
-        assert few is None
-        return
-    assert few is not None
-    expected = flatten(sentences)
-    assert few.data.tobytes() == expected.data.tobytes() and few.offsets.tolist() == expected.offsets.tolist()
-    assert (few.data.dtype, few.offsets.dtype) == (expected.data.dtype, expected.offsets.dtype)
-    assert few.offsets.flags.c_contiguous and not few.data.flags.writeable
-
-
-@pytest.mark.parametrize(
-    "sentences",
-    [
-        [],
-        ["a"] * 33,
-        ["a" * 20_000],
-        ["a", "b" * 9_000],
-        ["a", 1],
-        ["a", None],
-        [b"a"],
-        ["\ud800"],
-        iter(["a"]),
-        {"a": 1},
-        np.array(["a"]),
-        [np.str_("a")],
-    ],
-)
-def test_flatten_few_leaves_the_rest_to_strings(sentences: Any) -> None:
-    assert flatten_few(sentences, None) is None
 
 
 @given(
@@ -162,13 +149,6 @@ def test_one_other_character_anywhere(character: str) -> None:
         assert parts(cut) == [sentence[:max_chars].encode() for sentence in sentences[-60:]]
 
 
-@given(st.text(characters), st.none() | st.integers(1, 15))
-def test_single_text(sentence: str, max_chars: int | None) -> None:
-    data = encode_utf8(sentence, max_chars)
-    assert parts(single_text(data)) == [sentence[:max_chars].encode()]
-    assert not data[-BLOCK:].any() and not data.flags.writeable
-
-
 class Liar(str):
     """A string whose methods say something else than its contents."""
 
@@ -186,10 +166,9 @@ class Liar(str):
 
 def test_subclasses() -> None:
     assert parts(flatten([Text("\u00fc"), np.str_("x\u65e5"), "", Text("")])) == ["\u00fc".encode(), "x\u65e5".encode(), b"", b""]
-    assert parts(flatten([Liar("abc")])) == parts(single_text(encode_utf8(Liar("abc"), 5))) == [b"abc"]
-    for flattened in (lambda text: flatten([text]), lambda text: encode_utf8(text, None)):
-        with pytest.raises(ValueError, match=r"U\+DC00 at character 2$"):
-            flattened(Liar("ab\udc00"))
+    assert parts(flatten([Liar("abc")])) == [b"abc"]
+    with pytest.raises(ValueError, match=r"U\+DC00 at character 2$"):
+        flatten([Liar("ab\udc00")])
 
 
 class Impostor:
@@ -225,7 +204,7 @@ def test_a_list_that_changes_later() -> None:
     assert [part for batch in (first, *made) for part in parts(batch.make())] == [b"fine"] * 4
 
 
-def test_a_list_that_another_thread_changes() -> None:
+def test_a_list_that_another_thread_changes(road: str) -> None:
     """All strings are those that the list had at one time."""
     sentences = ["x"] * 100_000
     stop = threading.Event()
@@ -241,9 +220,9 @@ def test_a_list_that_another_thread_changes() -> None:
     thread = threading.Thread(target=change)
     thread.start()
     try:
-        for _ in range(300):
-            strings = Strings(sentences, None)
-            assert (strings.max_bytes == 1).all() and len(strings) <= 100_000
+        for _ in range(300 if road == "in place" else 10):
+            taken = Strings(sentences, None)
+            assert (taken.max_bytes == 1).all() and len(taken) <= 100_000
     finally:
         stop.set()
         thread.join()

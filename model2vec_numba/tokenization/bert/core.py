@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from model2vec_numba.batches import TextBatch, TokenBatch
+from model2vec_numba.batches import TextBatch, TokenBatch, read_only
 from model2vec_numba.jit.decorators import compiled, inner, inner_always
+from model2vec_numba.jit.pointers import address_of, call_address_for_int, pack, unpack
 from model2vec_numba.jit.simd import BLOCK, alnum_length, load_word, store_word
 from model2vec_numba.tokenization.added_tokens.cutting import Cutter, replace_held
 from model2vec_numba.tokenization.added_tokens.finder import Finder, make_finder
@@ -32,12 +33,13 @@ from model2vec_numba.tokenization.chunks.rows import (
     copy_large_chunk,
     copy_small_chunks,
     insert_chunk,
+    is_full_cache,
     layout_of,
     load_chunk,
 )
 from model2vec_numba.tokenization.chunks.windows import WINDOW_SIZE, WINDOW_TEXTS, fill_window
 from model2vec_numba.tokenization.lookup.word_pieces import split_word
-from model2vec_numba.tokenization.stages import DONE, FALLBACK, SHORT_BYTES
+from model2vec_numba.tokenization.stages import DONE, FALLBACK, SHORT_BYTES, PackedCore
 from model2vec_numba.tokenization.subsets import replace_texts, select_texts
 from model2vec_numba.tokenization.unicode.filling import Filler, ask_for, nothing_missing
 from model2vec_numba.tokenization.unicode.utf8 import decode
@@ -129,6 +131,19 @@ class BertCore:
     def make_scratch(self) -> _Scratch:
         """Return the memory of one call, as `Core.make_scratch` describes."""
         return _Scratch()
+
+    def pack(self, max_texts: int) -> PackedCore | None:
+        """Return what tokenises a few texts with one call, as `Core.pack` describes."""
+        missing, status = nothing_missing(), np.zeros(max_texts, np.uint8)
+        offsets, ids = np.zeros(2, np.int64), np.empty(MAX_IDS, np.int32)
+        texts = TextBatch(read_only(np.zeros(BLOCK, np.uint8)), offsets)
+        outputs = missing, status[:1], offsets[1:], ids
+        kernel = address_of(tokenize_texts, (texts.data, texts.offsets, *self._arguments, _UNBOUNDED, self._cache.rows, *outputs))
+        arrays = [*(argument for argument in self._arguments if isinstance(argument, np.ndarray)), missing, status]
+        numbers = [int(argument) for argument in self._arguments if not isinstance(argument, np.ndarray)]
+        packed = pack([kernel or 0, *numbers], arrays)
+        address = address_of(tokenize_packed, (packed, _UNBOUNDED, self._cache.rows, texts.data, offsets, offsets, ids))
+        return None if kernel is None or address is None else PackedCore(address, packed, self._cache, arrays)
 
     def tokenize(self, texts: TextBatch, max_tokens: int | None, scratch: _Scratch) -> tuple[TokenBatch, NDArray[np.uint8] | None]:
         """Tokenise each text, as `Core.tokenize` describes."""
@@ -310,6 +325,59 @@ def tokenize_texts(
             if k + 1 == window:
                 position = text_end
     return undone
+
+
+@compiled()
+def tokenize_packed(
+    packed: NDArray[np.int64],
+    max_tokens: int,
+    cache: NDArray[np.uint64],
+    data: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    id_offsets: NDArray[np.int64],
+    ids: NDArray[np.int32],
+) -> int:
+    """Tokenise a few texts with the arguments that `BertCore.pack` packed, as `PackedCore` describes."""
+    lowercases, finds_in_texts = packed[1] != 0, packed[2] != 0
+    byte_kinds, entries, arena, trie = (
+        unpack(packed, 5, np.uint8),
+        unpack(packed, 7, np.uint64),
+        unpack(packed, 9, np.uint8),
+        unpack(packed, 11, np.uint64),
+    )
+    first_bytes = unpack(packed, 13, np.uint8).reshape(-1, 3)
+    grams, lengths, longer, prefixes = (
+        unpack(packed, 15, np.uint8),
+        unpack(packed, 17, np.uint8),
+        unpack(packed, 19, np.uint8),
+        unpack(packed, 21, np.uint8),
+    )
+    units, missing = unpack(packed, 23, np.uint64), unpack(packed, 25, np.int32)
+    texts = len(offsets) - 1
+    status = unpack(packed, 27, np.uint8)[:texts]
+    for text in range(texts):
+        status[text] = DONE
+    id_offsets[0] = 0
+    finder = first_bytes, grams, lengths, longer, prefixes, units
+    outputs = missing, status, id_offsets[1:], ids
+    undone = call_address_for_int(
+        packed[0],
+        data,
+        offsets,
+        byte_kinds,
+        lowercases,
+        entries,
+        arena,
+        trie,
+        *finder,
+        finds_in_texts,
+        packed[3],
+        packed[4],
+        max_tokens,
+        cache,
+        *outputs,
+    )
+    return undone + is_full_cache(cache)
 
 
 @inner_always

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model2vec_numba.batches import TextBatch, TokenBatch, read_only
+from model2vec_numba.jit.pointers import address_of, pack
 from model2vec_numba.jit.simd import BLOCK
 from model2vec_numba.tokenization.chunks.cache import ChunkCache
 from model2vec_numba.tokenization.chunks.kernel import (
@@ -24,10 +25,11 @@ from model2vec_numba.tokenization.chunks.kernel import (
     gather_chunks,
     insert_chunks,
     look_up_chunks,
+    look_up_packed,
 )
 from model2vec_numba.tokenization.chunks.rows import MAX_IDS
 from model2vec_numba.tokenization.chunks.rules import ChunkRule
-from model2vec_numba.tokenization.stages import DONE, SHORT_BYTES
+from model2vec_numba.tokenization.stages import DONE, SHORT_BYTES, PackedCore
 from model2vec_numba.tokenization.subsets import replace_texts, select_texts
 
 __all__ = ["ChunkedCore"]
@@ -85,6 +87,17 @@ class ChunkedCore:
     def make_scratch(self) -> _Scratch:
         """Return the memory of one call, as `Core.make_scratch` describes."""
         return _Scratch()
+
+    def pack(self, max_texts: int) -> PackedCore | None:
+        """Return what tokenises a few texts with one call, as `Core.pack` describes."""
+        scratch = self.make_scratch()
+        data, offsets, ids = read_only(np.zeros(BLOCK, np.uint8)), np.zeros(2, np.int64), scratch.tokens.ids
+        memory = scratch.state, scratch.gaps, scratch.missing, scratch.slots
+        arguments = (data, offsets, *self._settings, _UNBOUNDED, self._cache.rows, False, *memory, offsets, ids)
+        kernel = address_of(look_up_chunks, arguments)
+        packed = pack([kernel or 0, *map(int, self._settings)], memory)
+        address = address_of(look_up_packed, (packed, _UNBOUNDED, self._cache.rows, data, offsets, offsets, ids))
+        return None if kernel is None or address is None else PackedCore(address, packed, self._cache, memory)
 
     def tokenize(self, texts: TextBatch, max_tokens: int | None, scratch: _Scratch) -> tuple[TokenBatch, NDArray[np.uint8] | None]:
         """Tokenise each text, as `Core.tokenize` describes."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model2vec_numba.jit.decorators import compiled, inner
+from model2vec_numba.jit.pointers import call_address_for_int, unpack
 from model2vec_numba.jit.simd import BLOCK, copy_bytes
 from model2vec_numba.tokenization.chunks.rows import (
     CHUNK_HASH,
@@ -28,7 +29,7 @@ from model2vec_numba.tokenization.chunks.rows import (
 from model2vec_numba.tokenization.chunks.windows import WINDOW_SIZE, WINDOW_TEXTS, fill_window
 from model2vec_numba.tokenization.lookup.hashing import hash_key
 
-__all__ = ["LONG_CHUNKS", "MAX_GAPS", "NO_GAPS", "SLOTS", "State", "fill_gaps", "gather_chunks", "insert_chunks", "look_up_chunks"]
+__all__ = ["LONG_CHUNKS", "MAX_GAPS", "NO_GAPS", "SLOTS", "State", "fill_gaps", "gather_chunks", "insert_chunks", "look_up_chunks", "look_up_packed"]
 
 # The ids of this many missing chunks are found at a time. On an empty cache, the chunks of the first texts are then soon known.
 MAX_GAPS = 4096
@@ -172,6 +173,30 @@ def look_up_chunks(
     state[_TEXT], state[_TEXT_AT], state[_AT] = text, text_at, at
     state[_MISSING], state[_MISSING_BYTES] = missing_chunks, missing_bytes
     return gap if gap > 0 else NO_GAPS
+
+
+@compiled()
+def look_up_packed(
+    packed: NDArray[np.int64],
+    max_tokens: int,
+    cache: NDArray[np.uint64],
+    data: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    id_offsets: NDArray[np.int64],
+    ids: NDArray[np.int32],
+) -> int:
+    """Tokenise a few texts whose chunks are all in the cache, as `PackedCore` describes.
+
+    `packed`: the address of `look_up_chunks`, its four settings, and its arrays `state`, `gaps`, `missing` and `slots`; see `pack`.
+    """
+    trims, after_newline, drops_space, looks_further = packed[1] != 0, packed[2] != 0, packed[3] != 0, packed[4] != 0
+    state, slots = unpack(packed, 5, np.int64), unpack(packed, 11, np.int32)
+    gaps, missing = unpack(packed, 7, np.int64).reshape(-1, 3), unpack(packed, 9, np.int64).reshape(-1, 3)
+    memory = state, gaps, missing, slots, id_offsets, ids
+    found = call_address_for_int(packed[0], data, offsets, trims, after_newline, drops_space, looks_further, max_tokens, cache, False, *memory)
+    if found >= 0:
+        _clear_slots(missing, state[_MISSING], slots)
+    return found - NO_GAPS
 
 
 @inner

@@ -37,6 +37,7 @@ __all__ = [
     "count_small_rows",
     "insert_chunk",
     "is_full",
+    "is_full_cache",
     "layout_of",
     "load_chunk",
     "make_rows",
@@ -101,6 +102,12 @@ def make_rows(small_rows: int = FIRST_SMALL_ROWS) -> NDArray[np.uint64]:
 def is_full(cache: NDArray[np.uint64]) -> bool:
     """Return whether a cache is so full that another one should take its place."""
     return bool(cache[_FULL - _TAIL])
+
+
+@inner
+def is_full_cache(cache: NDArray[np.uint64]) -> bool:
+    """Return what `is_full` returns, in compiled code."""
+    return cache[len(cache) + (_FULL - _TAIL)] != 0
 
 
 def count_small_rows(cache: NDArray[np.uint64]) -> int:
