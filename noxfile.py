@@ -11,6 +11,7 @@ import shutil
 import tempfile
 import zipfile
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import nox
 
@@ -24,11 +25,34 @@ nox.options.download_python = "never"
 os.environ.setdefault("UV_SYSTEM_CERTS", "1")
 
 PROJECT = nox.project.load_toml("pyproject.toml")
-PYTHONS = ["3.10", "3.11", "3.12", "3.13", "3.14"]
+PYTHONS = ["3.10", "3.11", "3.12", "3.13", "3.14", "3.15"]
 
 # pyenv puts only the selected versions on the path. All installed versions are wanted.
 _PYENV = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
 os.environ["PATH"] = os.pathsep.join([*map(str, sorted(_PYENV.glob("versions/3.*/bin"))), os.environ["PATH"]])
+
+# The version of model2vec whose tests `drop_in` runs, and those of its tests that must fail: see `docs/migration.md`.
+_MODEL2VEC = "0.10.0"
+_DELIBERATE = (
+    "tests.test_model.test_encode_single_sentence_empty_float16",
+    "tests.test_persistence.test_local_loading",
+    "tests.test_persistence.test_hub_subfolder_loading",
+)
+# The number of its 712 tests that must pass.
+_MODEL2VEC_PASSES = 705
+# Packages that use model2vec.
+_USERS = (
+    "bertopic",
+    "chonkie[model2vec,semantic]",
+    "keybert",
+    "langchain-community",
+    "semble",
+    "semhash",
+    "skeletoken",
+    "tokenlearn",
+    "txtai",
+    "vicinity",
+)
 
 # Two processes that run the tests. More gain little, because some tests start processes and threads of their own.
 WORKERS = ("-n", "2")
@@ -52,6 +76,18 @@ def empty_cache(session: nox.Session) -> dict[str, str]:
     folder = Path(session.create_tmp()).resolve() / "numba-cache"
     shutil.rmtree(folder, ignore_errors=True)
     return {"NUMBA_CACHE_DIR": str(folder)}
+
+
+def read_outcomes(report: Path) -> dict[str, str]:
+    """Return the outcome of each test in a report of pytest: ``"passed"``, ``"failure"``, ``"error"`` or ``"skipped"``.
+
+    A test is named after its module, its function and its parameters.
+    """
+    outcomes = {}
+    for case in ET.parse(report).getroot().iter("testcase"):
+        found = [child.tag for child in case if child.tag in ("failure", "error", "skipped")]
+        outcomes[f"{case.get('classname')}.{case.get('name')}"] = found[0] if found else "passed"
+    return outcomes
 
 
 @nox.session(python=PYTHONS)
@@ -84,6 +120,9 @@ def minimums(session: nox.Session) -> None:
         session.skip("only uv can choose the oldest versions")
     install(session, "test", "--resolution=lowest-direct")
     session.run("pytest", *(session.posargs or WORKERS), env=kernel_cache(session))
+    # Columns of texts need no tables. Many projects keep an old pyarrow.
+    session.install("pyarrow==18.*")
+    session.run("pytest", "tests/text/test_columns.py", env=kernel_cache(session))
 
 
 @nox.session(default=False)
@@ -113,8 +152,26 @@ else:
 def integrations(session: nox.Session) -> None:
     """Run the tests of columns, tables and quantisation with pandas, Polars, DuckDB and scikit-learn installed."""
     install(session, "test", extras="arrow,cli,duckdb,pandas,polars,quantization,scikit-learn")
-    files = ("tests/text/test_columns.py", "tests/tables", "tests/integrations", "tests/quantization", "tests/test_readme.py")
+    files = ("tests/text/test_columns.py", "tests/tables", "tests/integrations", "tests/quantization", "tests/test_pages.py", "tests/conformance")
     session.run("pytest", *(session.posargs or files), env=kernel_cache(session))
+
+
+@nox.session(default=False)
+def recipes(session: nox.Session) -> None:
+    """Run the programs in the documentation with the real libraries, on as many texts as they say."""
+    install(session, "recipes", extras="arrow,cli,duckdb,pandas,polars,quantization,scikit-learn")
+    environment = {**kernel_cache(session), "RECIPE_TEXTS": "100_000", "HF_HUB_OFFLINE": "1"}
+    files = ("tests/test_readme.py", "tests/test_pages.py", "tests/test_recipes.py")
+    session.run("pytest", "-m", "", *(session.posargs or files), env=environment)
+
+
+@nox.session(default=False)
+def docs(session: nox.Session) -> None:
+    """Build the site into ``site``, without warnings, and check that no link leads nowhere. ``recipes`` runs the programs in it."""
+    session.install(*nox.project.dependency_groups(PROJECT, "docs"))
+    # The theme prints a warning about a version of another program that is not used.
+    session.run("properdocs", "build", "--strict", *session.posargs, env={"NO_MKDOCS_2_WARNING": "true"})
+    session.run("python", "scripts/check_site.py", "site")
 
 
 @nox.session(default=False)
@@ -126,6 +183,43 @@ def peers(session: nox.Session) -> None:
     session.run("pytest", *(session.posargs or files), env=kernel_cache(session))
 
 
+@nox.session(python="3.11", default=False)
+def drop_in(session: nox.Session) -> None:
+    """Run model2vec's own tests with the class of this package in place of its own, and the tests of packages that use model2vec.
+
+    Arguments after ``--`` go to the first pytest. It fails if a test fails that `docs/migration.md` does not list.
+    """
+    install(session, "test", extras="cli,quantization")
+    session.install(f"model2vec[distill,onnx,quantization,train]=={_MODEL2VEC}", "skops")
+    folder = Path(session.create_tmp()).resolve() / "model2vec"
+    shutil.rmtree(folder, ignore_errors=True)
+    session.install("pip")
+    session.run(
+        "python", "-m", "pip", "download", "--quiet", "--no-binary", "model2vec", "--no-deps", "--dest", str(folder), f"model2vec=={_MODEL2VEC}"
+    )
+    shutil.unpack_archive(folder / f"model2vec-{_MODEL2VEC}.tar.gz", folder)
+    source = folder / f"model2vec-{_MODEL2VEC}"
+    # The installed package is tested, not the source beside the tests.
+    shutil.rmtree(source / "model2vec")
+    (source / "drop_in.py").write_text("from model2vec_numba.integrations.model2vec import install\n\ninstall()\n")
+    environment = {**kernel_cache(session), "PYTHONPATH": str(source)}
+    report = folder / "report.xml"
+    with session.chdir(source):
+        # Those of the folder `integration` download models.
+        options = ("-p", "drop_in", "tests", "--ignore=tests/integration", f"--junitxml={report}")
+        session.run("pytest", *options, *session.posargs, env=environment, success_codes=[0, 1])
+    outcomes = read_outcomes(report)
+    unexpected = [name for name, outcome in outcomes.items() if outcome in ("failure", "error") and name.partition("[")[0] not in _DELIBERATE]
+    passed = sum(outcome == "passed" for outcome in outcomes.values())
+    if unexpected or (not session.posargs and passed < _MODEL2VEC_PASSES):
+        session.error(f"{passed} of model2vec's tests pass, expected {_MODEL2VEC_PASSES} or more. These must not fail: {unexpected}")
+    session.install(*_USERS)
+    session.run("pytest", "tests/test_drop_in.py", "tests/integrations/test_drop_in_packages.py", f"--junitxml={report}", env=kernel_cache(session))
+    skipped = [name for name, outcome in read_outcomes(report).items() if outcome == "skipped"]
+    if skipped:
+        session.error(f"these tests must not be skipped: {skipped}")
+
+
 @nox.session(default=False)
 def engines(session: nox.Session) -> None:
     """Run the tests and examples of Dask, Ray Data and Spark on clusters of several processes. Spark needs Java."""
@@ -133,6 +227,18 @@ def engines(session: nox.Session) -> None:
     # Ray's workers refuse to start in a folder of the virtual environment, which nox's temporary folder is in. Their driver would wait for ever.
     environment = {**kernel_cache(session), "RAY_TMPDIR": tempfile.gettempdir()}
     session.run("pytest", *(session.posargs or ("tests/integrations/test_engines.py",)), env=environment)
+
+
+@nox.session(default=False)
+def conformance(session: nox.Session) -> None:
+    """Run other readers of models, and engines that read vector columns, and write the pages about them. Rust crates need Cargo, and Spark Java.
+
+    Each reader is installed in an environment of its own, with PyTorch for some. ``-- --check`` writes nothing and fails if a result has changed.
+    """
+    install(session, "test")
+    session.install("uv")
+    environments = Path(session.cache_dir).resolve() / "conformance"
+    session.run("python", "tests/conformance/compatibility.py", "--environments", str(environments), *session.posargs, env=kernel_cache(session))
 
 
 @nox.session
@@ -225,19 +331,26 @@ def report(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def build(session: nox.Session) -> None:
-    """Build the wheel and the source archive into ``dist``, and encode a text with the wheel."""
-    session.install("build")
+    """Build the wheel and the source archive into ``dist``, check what they say of themselves, and use both in empty environments."""
+    session.install("build", "twine>=6.1")
     shutil.rmtree("dist", ignore_errors=True)
     session.run("python", "-m", "build")
     (wheel,) = Path("dist").resolve().glob("*.whl")
+    (source,) = Path("dist").resolve().glob("*.tar.gz")
+    session.run("twine", "check", "--strict", str(wheel), str(source))
     names = set(zipfile.ZipFile(wheel).namelist())
     for path in sorted(Path("model2vec_numba").rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts and path.as_posix() not in names:
             session.error(f"{path} is not in {wheel.name}")
-    session.install(f"{wheel}[cli]")
-    # In another folder, so that Python imports the installed package and not the checkout.
-    with session.chdir(session.create_tmp()):
-        session.run("model2vec-numba", "encode-single", "It is cold today.", env=empty_cache(session), silent=True)
+    for archive in (wheel, source):
+        folder = Path(session.create_tmp()).resolve() / archive.suffix
+        session.run("python", "-m", "venv", "--clear", str(folder))
+        python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
+        session.run(str(python), "-m", "pip", "install", "--quiet", f"{archive}[cli]", external=True)
+        # In another folder, so that Python imports the installed package and not the checkout.
+        with session.chdir(folder):
+            command = (str(python), "-m", "model2vec_numba", "encode-single", "It is cold today.")
+            session.run(*command, env={"MODEL2VEC_NUMBA_COMPILE": "never"}, silent=True, external=True)
 
 
 if __name__ == "__main__":
