@@ -70,8 +70,9 @@ class Encoder(NamedTuple):
             vector = np.empty(self.table.dim, np.float32)
             if self.few_texts.write((sentence,), self.max_tokens, self.max_chars, self.normalize, vector):
                 return vector
-        else:
-            vector = output_array(out, *output_shape(self.form, self.table.dim))
+            self._write_many((sentence,), vector[None])
+            return vector
+        vector = output_array(out, *output_shape(self.form, self.table.dim))
         self._write_strings((sentence,), vector[None])
         return vector
 
@@ -85,8 +86,11 @@ class Encoder(NamedTuple):
 
     def _write_strings(self, sentences: tuple[str, ...], out: NDArray[Any]) -> None:
         """Write the vectors of any number of strings to `out`, shape (sentences, dim)."""
-        if self._write_few(sentences, out):
-            return
+        if not self._write_few(sentences, out):
+            self._write_many(sentences, out)
+
+    def _write_many(self, sentences: tuple[str, ...], out: NDArray[Any]) -> None:
+        """Write the vectors of strings to `out`, as `_write_strings` does, in batches that threads share."""
         strings = Strings(sentences, self.max_chars)
         with claim_threads(self.num_threads) as threads, progress_bar(len(strings), self.show_progress_bar) as bar:
             self.encode_batches(bar.track(strings.batches(self._limits(threads))), out, threads)

@@ -5,7 +5,7 @@ The integer and binary types are those of `quantize_embeddings` in sentence-tran
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,7 +16,6 @@ __all__ = [
     "FORM_TEXTS",
     "PRECISIONS",
     "Form",
-    "Precision",
     "WantedForm",
     "make_form",
     "output_array",
@@ -24,9 +23,6 @@ __all__ = [
     "quantization_ranges",
     "wanted_form",
 ]
-
-Precision = Literal["float32", "float16", "int8", "uint8", "binary", "ubinary"]
-"""The type of the elements of a vector; see `StaticModel.encode`."""
 
 PRECISIONS: dict[str, type[np.number[Any]]] = {
     "float32": np.float32,
