@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from model2vec_numba.batches import TextBatch
 from model2vec_numba.jit.decorators import compiled, inner
 from model2vec_numba.jit.simd import letters_length, load_word
-from model2vec_numba.tokenization.unicode.utf8 import begins_with_two_of_three_bytes
+from model2vec_numba.tokenization.unicode.utf8 import begins_with_two_of_three_bytes, to_bits
 
 __all__ = ["AdjacentCharacters", "cut_into_segments", "find_adjacent_characters"]
 
@@ -46,15 +46,15 @@ class AdjacentCharacters(NamedTuple):
 def find_adjacent_characters(tokens: TextBatch) -> AdjacentCharacters:
     """Find the adjacent characters of tokens. Tokens may be any bytes."""
     data = np.concatenate([tokens.data, np.zeros(_PADDING, np.uint8)])
-    byte_pairs = np.zeros(1024, np.uint64)
+    byte_pairs, found = np.zeros(1024, np.uint64), np.empty(len(data), np.uint32)
     bits = _MAX_BITS
-    # Most pairs are in many tokens, so the pairs must be inserted once to count them.
-    count = _insert_pairs(data, tokens.offsets, np.zeros(bits // 64, np.uint64), byte_pairs)
+    count = _insert_pairs(data, tokens.offsets, np.zeros(bits // 64, np.uint64), byte_pairs, found)
     while bits > _MIN_BITS and bits >= 2 * _BITS_PER_PAIR * count:
         bits //= 2
-    character_pairs = np.zeros(bits // 64, np.uint64)
-    _insert_pairs(data, tokens.offsets, character_pairs, byte_pairs)
-    return AdjacentCharacters(character_pairs, byte_pairs)
+    # In a smaller table, the number of a pair's bit is the upper part of its number in the largest table.
+    is_set = np.zeros(bits, np.bool_)
+    is_set[found[:count] // (_MAX_BITS // bits)] = True
+    return AdjacentCharacters(to_bits(is_set), byte_pairs)
 
 
 @inner
@@ -137,8 +137,17 @@ def _pair_bit(first: np.uint64, second: np.uint64, character_pairs: NDArray[np.u
 
 
 @compiled()
-def _insert_pairs(data: NDArray[np.uint8], offsets: NDArray[np.int64], character_pairs: NDArray[np.uint64], byte_pairs: NDArray[np.uint64]) -> int:
-    """Insert the adjacent characters of all tokens, and return the number of bits of `character_pairs` that were not set before."""
+def _insert_pairs(
+    data: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    character_pairs: NDArray[np.uint64],
+    byte_pairs: NDArray[np.uint64],
+    found: NDArray[np.uint32],
+) -> int:
+    """Insert the adjacent characters of all tokens.
+
+    Write the number of each bit of `character_pairs` that was not set before to `found`, and return how many there are: fewer than bytes.
+    """
     count = 0
     for token in range(len(offsets) - 1):
         begin, end = offsets[token], offsets[token + 1]
@@ -153,6 +162,7 @@ def _insert_pairs(data: NDArray[np.uint8], offsets: NDArray[np.int64], character
             if _is_character(data, first, i, previous_size) and i + size <= end and _is_character(data, i, i + size, size):
                 bit = _pair_bit(previous, character, character_pairs)
                 index, mask = bit >> _BIT_SHIFT, np.uint64(1) << (bit & _BIT_MASK)
+                found[count] = bit
                 count += (character_pairs[index] & mask) == 0
                 character_pairs[index] |= mask
             else:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from tokenizers import Tokenizer
 
 from model2vec_numba.tokenization.components import is_library_error
+from model2vec_numba.tokenization.spec.json_text import ParsedText
 
 __all__ = ["CanonicalTokenizer", "read_canonically"]
 
@@ -36,21 +37,21 @@ class CanonicalTokenizer(NamedTuple):
     added_ids: dict[str, int] | None
 
 
-def read_canonically(config: dict[str, Any], text: str, vocabulary: dict[str, int]) -> CanonicalTokenizer | None:
+def read_canonically(parsed: ParsedText, vocabulary: dict[str, int]) -> CanonicalTokenizer | None:
     """Return a tokenizer as the library reads it. BPE's merges are not checked.
 
     The result is ``None`` if the library refuses the file, if two added tokens have the same id, or if a token is listed twice with different
     properties: `tokenizers` 0.20 finds both, and 0.23 the last one.
 
     Args:
-        config: the parsed file.
-        text: its text.
+        parsed: the parsed file.
         vocabulary: the ids of the model's tokens.
     """
+    config = parsed.config
     model, added = config["model"], config.get("added_tokens", [])
     try:
         # The library refuses lone surrogates. JSON can only hold them as escapes.
-        if "\\ud" in text or "\\uD" in text:
+        if parsed.escapes_surrogates:
             "".join([*vocabulary, *(token["content"] for token in added)]).encode("utf-8")
         probed = [*added[:_PROBED], *added[-_PROBED:]] if len(added) > 2 * _PROBED and _have_known_form(added) else added
         tokens = list(dict.fromkeys(token["content"] for token in probed if token["content"] in vocabulary))

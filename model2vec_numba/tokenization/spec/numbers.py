@@ -15,10 +15,21 @@ from tokenizers import Tokenizer
 
 from model2vec_numba.jit.decorators import compiled
 
-__all__ = ["library_numbers"]
+__all__ = ["find_decimals", "library_numbers"]
 
 _POWERS = np.array([float(f"1e{exponent}") for exponent in range(309)])
 _PROBES = 512
+
+
+def find_decimals(data: NDArray[np.uint8]) -> list[str]:
+    """Return the numbers of a JSON text that are no integers to the library, as the text spells them, in order.
+
+    Args:
+        data: uint8, valid JSON in UTF-8, and at least a byte more.
+    """
+    literals = np.empty(len(data), np.uint8)
+    length = _copy_decimals(data, literals)
+    return literals[: length - 1].tobytes().decode("ascii").split(",") if length else []
 
 
 def library_numbers(literals: list[str], nearest: NDArray[np.float64]) -> NDArray[np.float64] | None:
@@ -51,6 +62,35 @@ def _read_by_library(literals: list[str]) -> NDArray[np.float64]:
     empty = '"version":"1.0","truncation":null,"padding":null,"added_tokens":[],"normalizer":null,"pre_tokenizer":null,"post_processor":null'
     rewritten = Tokenizer.from_str(f'{{{empty},"decoder":null,"model":{model}}}').to_str()
     return np.array([score for _, score in json.loads(rewritten)["model"]["vocab"]])
+
+
+@compiled()
+def _copy_decimals(data: NDArray[np.uint8], literals: NDArray[np.uint8]) -> int:
+    """Write the numbers that `find_decimals` returns to `literals`, with a comma after each. Return the number of bytes that were written.
+
+    `literals` must be as long as `data`. At least one byte follows each number.
+    """
+    at = 0
+    i = 0
+    while i < len(data):
+        byte = data[i]
+        begin = i
+        i += 1
+        if byte == ord('"'):
+            while i < len(data) and data[i] != ord('"'):
+                i += 2 if data[i] == ord("\\") else 1
+            i += 1
+        elif byte == ord("-") or ord("0") <= byte <= ord("9"):
+            # The library reads -0 as a decimal.
+            is_decimal = byte == ord("-") and i < len(data) and data[i] == ord("0")
+            while i < len(data) and (ord("0") <= data[i] <= ord("9") or data[i] in (ord("."), ord("e"), ord("E"), ord("+"), ord("-"))):
+                is_decimal |= data[i] in (ord("."), ord("e"), ord("E"))
+                i += 1
+            if is_decimal:
+                literals[at : at + i - begin] = data[begin:i]
+                literals[at + i - begin] = ord(",")
+                at += i - begin + 1
+    return at
 
 
 @compiled()

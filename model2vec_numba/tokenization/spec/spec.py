@@ -61,7 +61,7 @@ class TokenizerSpec:
         """The tokenizer as the library reads it, apart from BPE's merges. ``None`` if the library may read the model's vocabulary differently."""
         if not self._parsed.read_alike or not self._file_vocabulary:
             return None
-        return read_canonically(self._parsed.config, self.text, self._file_vocabulary)
+        return read_canonically(self._parsed, self._file_vocabulary)
 
     @cached_property
     def _parsed(self) -> ParsedText:
@@ -139,14 +139,14 @@ class TokenizerSpec:
     @cached_property
     def merges(self) -> NDArray[np.int64] | None:
         """The merges of BPE, int64 of shape (merges, 3). ``None`` if the library may read them differently; see `read_merges`."""
-        return read_merges(self._parsed.config["model"])
+        return read_merges(self._parsed.config["model"], self.mapped_vocabulary[1])
 
     @cached_property
     def unigram_scores(self) -> NDArray[np.float64] | None:
         """The scores of Unigram's tokens as the library reads them, float64 of shape (tokens,), or ``None`` if they are not known."""
         if self.plain_vocabulary is None or self.config["model"]["type"] != "Unigram":
             return None
-        return read_unigram_scores(self._parsed.config["model"], self._parsed.literals)
+        return read_unigram_scores(self._parsed.config["model"], self._parsed.data)
 
     @property
     def keeps_ids(self) -> bool:
@@ -183,7 +183,13 @@ class TokenizerSpec:
     @cached_property
     def unk_token_id(self) -> int | None:
         """The unknown id, which is dropped: `model.unk_id` if the file has one (Unigram), else the id of `model.unk_token`, else ``None``."""
-        model = self.config["model"]
+        if self._canonical is not None:
+            model = self._canonical.config["model"]
+        elif hasattr(self.library.model, "unk_token"):
+            # The file may have members that the library ignores, such as an `unk_id` of WordPiece.
+            model = {"unk_token": self.library.model.unk_token}
+        else:
+            model = json.loads(self.library.to_str())["model"]
         unk_id, unk_token = model.get("unk_id"), model.get("unk_token")
         if isinstance(unk_id, int):
             return unk_id

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from operator import add, itemgetter, methodcaller
+import sys
+from itertools import chain, repeat
+from operator import add, itemgetter
 from typing import Any
 
 import numpy as np
@@ -52,52 +53,61 @@ def read_unigram_vocabulary(model: dict[str, Any]) -> dict[str, int]:
     pairs, unknown_id = model.get("vocab"), model.get("unk_id")
     if not isinstance(pairs, list) or set(map(type, pairs)) != {list} or set(map(len, pairs)) != {2}:
         return {}
-    tokens, scores = list(map(itemgetter(0), pairs)), set(map(type, map(itemgetter(1), pairs)))
-    if set(map(type, tokens)) != {str} or not scores <= {float, int}:
+    tokens = list(map(itemgetter(0), pairs))
+    if set(map(type, tokens)) != {str} or not set(map(type, map(itemgetter(1), pairs))) <= {float, int}:
         return {}
     if unknown_id is not None and (type(unknown_id) is not int or not 0 <= unknown_id < len(pairs)):
         return {}
     return dict(zip(tokens, range(len(tokens)), strict=True))
 
 
-def read_unigram_scores(model: dict[str, Any], literals: list[str]) -> NDArray[np.float64] | None:
+def read_unigram_scores(model: dict[str, Any], data: NDArray[np.uint8]) -> NDArray[np.float64] | None:
     """Return the scores of Unigram's tokens as the library reads them: float64, shape (tokens,). ``None`` if they are not known.
 
     Args:
         model: a model with a vocabulary as `read_unigram_vocabulary` reads it.
-        literals: the text of each number in the file that is not an integer, in order.
+        data: uint8, the text of the file; see `ParsedText`.
     """
-    scores = list(map(itemgetter(1), model["vocab"]))
-    remaining = iter(literals)
-    try:
-        score_literals = [next(remaining) if isinstance(score, float) else str(score) for score in scores]
-        nearest = np.array(scores, np.float64)
-    except (OverflowError, StopIteration):
-        return None
     # This imports numba, which takes as long as loading a model. Only compiled code needs the scores.
-    from model2vec_numba.tokenization.spec.numbers import library_numbers
+    from model2vec_numba.tokenization.spec.numbers import find_decimals, library_numbers
 
-    # If literals remain, some of them are not scores. They may come before the scores in the file, so it is not known which literal is whose.
-    return library_numbers(score_literals, nearest) if next(remaining, None) is None else None
+    scores, literals = list(map(itemgetter(1), model["vocab"])), find_decimals(data)
+    # If there are other decimals, they may come before the scores in the file, so it is not known which one is whose.
+    if list(map(type, scores)).count(float) != len(literals):
+        return None
+    remaining = iter(literals)
+    score_literals = literals if len(literals) == len(scores) else [next(remaining) if type(score) is float else str(score) for score in scores]
+    try:
+        nearest = np.array(scores, np.float64)
+    except OverflowError:
+        return None
+    return library_numbers(score_literals, nearest)
 
 
-def read_merges(model: dict[str, Any]) -> NDArray[np.int64] | None:
+def read_merges(model: dict[str, Any], ids: NDArray[np.int32]) -> NDArray[np.int64] | None:
     """Return the merges of BPE in the order of their ranks: int64, shape (merges, 3), with the left id, the right id and the new id of each.
 
     The result is ``None`` if the library may read them differently. Merges are safe to read if each one is a pair of tokens that together make a
     token, and if the right token begins with the `continuing_subword_prefix` and is longer than it.
+
+    Args:
+        model: the model.
+        ids: the ids of its tokens, as `read_vocabulary` returns them.
     """
     vocabulary, merges, prefix = model.get("vocab"), model.get("merges"), model.get("continuing_subword_prefix") or ""
-    if not isinstance(vocabulary, dict) or not isinstance(merges, list) or not isinstance(prefix, str):
+    if not isinstance(vocabulary, dict) or len(ids) != len(vocabulary) or not isinstance(merges, list) or not isinstance(prefix, str):
         return None
     try:
-        pairs = _split_merges(merges)
-        if pairs is None:
+        parts = _merge_parts(merges)
+        if parts is None:
             return None
-        lefts, rights = pairs
-        if not all(lefts) or not all(rights):
-            return None
-        if prefix and not all(right.startswith(prefix) and len(right) > len(prefix) for right in rights):
+        # A model is also loaded before numba is imported, which takes as long as loading a model.
+        if not prefix and "numba" in sys.modules:
+            from model2vec_numba.tokenization.spec.merge_ids import find_merge_ids
+
+            return find_merge_ids(list(vocabulary), ids, parts)
+        lefts, rights = parts[0::2], parts[1::2]
+        if not all(parts) or not all(right.startswith(prefix) and len(right) > len(prefix) for right in (rights if prefix else ())):
             return None
         merged = map(add, lefts, [right[len(prefix) :] for right in rights] if prefix else rights)
         table = np.empty((len(lefts), 3), np.int64)
@@ -116,12 +126,12 @@ def merges_lack_prefix(model: dict[str, Any]) -> bool:
     prefix, merges = model.get("continuing_subword_prefix"), model.get("merges")
     if not isinstance(prefix, str) or not prefix or not isinstance(merges, list):
         return False
-    pairs = _split_merges(merges)
-    return any(not str(token).isascii() and not str(token).startswith(prefix) for token in (pairs[1] if pairs else ()))
+    parts = _merge_parts(merges)
+    return any(not str(token).isascii() and not str(token).startswith(prefix) for token in (parts[1::2] if parts else ()))
 
 
-def _split_merges(merges: list[Any]) -> tuple[Sequence[str], Sequence[str]] | None:
-    """Return the left and the right tokens of merges, or ``None`` if they have an unknown form.
+def _merge_parts(merges: list[Any]) -> list[str] | None:
+    """Return the left and the right token of each merge, one merge after the other. ``None`` if the merges have an unknown form.
 
     No list is made for each merge. With such lists, Python's garbage collector ran again and again, and 50,000 merges took 100 ms, not 10 ms.
     """
@@ -131,10 +141,9 @@ def _split_merges(merges: list[Any]) -> tuple[Sequence[str], Sequence[str]] | No
         if "#version" in joined:
             merges = [merge for merge in merges if not merge.startswith("#version")]
             joined = " ".join(merges)
-        if not set(map(methodcaller("count", " "), merges)) <= {1}:
+        if not set(map(str.count, merges, repeat(" "))) <= {1}:
             return None
-        tokens = joined.split(" ") if merges else []
-        return tokens[0::2], tokens[1::2]
-    if not all(type(merge) is list and len(merge) == 2 for merge in merges):
+        return joined.split(" ") if merges else []
+    if not set(map(type, merges)) <= {list} or not set(map(len, merges)) <= {2}:
         return None
-    return list(map(itemgetter(0), merges)), list(map(itemgetter(1), merges))
+    return list(chain.from_iterable(merges))

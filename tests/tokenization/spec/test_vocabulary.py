@@ -8,6 +8,7 @@ import random
 import pytest
 from tokenizers import AddedToken, Tokenizer
 
+from model2vec_numba.tokenization.spec.spec import parse_tokenizer
 from tokenization.cases import CASES, Comparison, spec_of
 from tokenization.configs import (
     SMALL,
@@ -127,3 +128,20 @@ def test_unknown_id(name: str) -> None:
     model = CASES[name].make()["model"]
     unknown = model["unk_id"] if "unk_id" in model else model["vocab"].get(model["unk_token"])
     assert spec_of(CASES[name].make()).unk_token_id == unknown
+
+
+def test_unknown_id_of_a_file_that_the_library_reads_itself() -> None:
+    """WordPiece has no `unk_id`, so the library ignores it. Because a member is listed twice, the file is left to the library."""
+    text = json.dumps(CASES["word pieces"].make())
+    twice = text.replace('"unk_token":', '"unk_id": 3, "unk_token": "x", "unk_token":', 1)
+    assert twice != text
+    spec = parse_tokenizer(twice, "test")
+    assert spec.plain_vocabulary is None
+    assert spec.unk_token_id == parse_tokenizer(text, "test").unk_token_id != 3
+
+
+def test_unknown_id_of_unigram_that_the_library_reads_itself() -> None:
+    text = json.dumps(CASES["unigram"].make())
+    twice = text.replace('"type": "Unigram"', '"byte_fallback": false, "type": "Unigram"', 1)
+    spec = parse_tokenizer(twice, "test")
+    assert twice != text and spec.unk_token_id == json.loads(spec.library.to_str())["model"]["unk_id"]

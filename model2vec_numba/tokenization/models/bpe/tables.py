@@ -81,7 +81,7 @@ def build_bpe_vocabulary(
     if not has_affixes:
         _find_ordered(data, texts.offsets, ids, from_bytes, merge_list, merges, token_rows)
         _find_reachable(data, texts.offsets, ids, from_bytes, merges, units, node_ids, token_rows)
-        _fill_prefixes(data, texts.offsets, ids, units, node_reachable_ids, token_rows)
+        _fill_prefixes(data, texts.offsets, ids, units, node_ids, node_reachable_ids, token_rows)
     lengths = np.diff(texts.offsets) if ignore_merges else token_rows[ids, LENGTH].astype(np.int64)
     words = np.zeros((slots_for(int(np.count_nonzero((lengths > 0) & (lengths <= _KEY_BYTES)))), 3), np.uint64)
     _fill_words(data, texts.offsets, ids, lengths, words)
@@ -190,20 +190,32 @@ def _fill_prefixes(
     offsets: NDArray[np.int64],
     ids: NDArray[np.int32],
     units: NDArray[np.uint64],
+    node_ids: NDArray[np.int32],
     node_reachable_ids: NDArray[np.int32],
     token_rows: NDArray[np.int32],
 ) -> None:
-    """Fill `node_reachable_ids`, and the column `PREFIX` of `token_rows`."""
+    """Fill `node_reachable_ids`, and the column `PREFIX` of the reachable tokens in `token_rows`."""
+    nodes = np.zeros(len(token_rows), np.uint64)
+    for place in range(len(node_ids)):
+        token = node_ids[place]
+        if token >= 0 and token_rows[token, LENGTH] > 0:
+            node_reachable_ids[place] = token
+            nodes[token] = place
     for index in range(len(ids)):
-        if token_rows[ids[index], LENGTH] > 0:
-            node_reachable_ids[descend(units, ROOT, data, offsets[index], offsets[index + 1])] = ids[index]
-    for index in range(len(ids)):
-        node, unit = ROOT, units[ROOT]
+        token = ids[index]
+        if token_rows[token, LENGTH] <= 0:
+            continue
+        # The left part of the last merge is a reachable proper prefix. Only longer ones are searched.
+        node, begin, prefix = ROOT, offsets[index], token_rows[token, LEFT]
+        if prefix >= 0:
+            node, begin = nodes[prefix], begin + token_rows[prefix, LENGTH]
+        unit = units[node]
         # The proper prefixes come from the shortest to the longest, so the last reachable one counts.
-        for at in range(offsets[index], offsets[index + 1] - 1):
+        for at in range(begin, offsets[index + 1] - 1):
             node, unit = step(units, unit, data[at])
             if node_reachable_ids[node] >= 0:
-                token_rows[ids[index], PREFIX] = node_reachable_ids[node]
+                prefix = node_reachable_ids[node]
+        token_rows[token, PREFIX] = prefix
 
 
 @compiled()
