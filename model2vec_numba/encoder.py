@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,8 @@ from model2vec_numba.text.columns import ChunkGroup, StringColumn
 from model2vec_numba.text.sentences import to_tuple
 from model2vec_numba.text.strings import Strings
 from model2vec_numba.tokenization.tokenizer import BatchTokenizer, cut_at_spaces
-from model2vec_numba.vectors.form import FORM_TEXTS, Form, make_form, output_array, output_shape
-from model2vec_numba.vectors.kernels import write_vectors
+from model2vec_numba.vectors.form import Form, make_form, output_array, output_shape
+from model2vec_numba.vectors.kernels import pool_in_form, write_vectors
 
 __all__ = ["Encoder"]
 
@@ -36,9 +37,13 @@ _LONG_ALONE_BYTES = 1 << 24
 # With several sections for each thread, a thread that is held up leaves the other sections to the others.
 _SECTIONS_PER_THREAD = 4
 
+# NumPy takes 50 ns to find this by the type.
+_FLOAT32 = np.dtype(np.float32)
 
-class Encoder(NamedTuple):
-    """Turns texts into vectors, with the settings of one call.
+
+@dataclass(slots=True, eq=False)
+class Encoder:
+    """Turns texts into vectors, with the settings of one call, which do not change.
 
     Attributes:
         tokenizer: turns texts into tokens.
@@ -66,11 +71,10 @@ class Encoder(NamedTuple):
 
     def encode_string(self, sentence: str, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """Return the vector of one string, shape (dim,). It is written to `out`, which is checked, or to a new array."""
-        if self.form is None and out is None:
-            vector = np.empty(self.table.dim, np.float32)
-            if self.few_texts.write((sentence,), self.max_tokens, self.max_chars, self.normalize, vector):
-                return vector
-            self._write_many((sentence,), vector[None])
+        if out is None and self.form is None:
+            vector = np.empty(self.table.dim, _FLOAT32)
+            if self.few_texts.encode((sentence,), self.max_tokens, self.max_chars, self.normalize, vector) is None:
+                self._write_many((sentence,), vector[None])
             return vector
         vector = output_array(out, *output_shape(self.form, self.table.dim))
         self._write_strings((sentence,), vector[None])
@@ -78,6 +82,12 @@ class Encoder(NamedTuple):
 
     def encode_strings(self, sentences: Iterable[str], out: NDArray[Any] | None = None) -> NDArray[Any]:
         """Return the vectors of strings, shape (sentences, dim). They are written to `out`, which is checked, or to a new array."""
+        kind = type(sentences)
+        if (kind is list or kind is tuple) and out is None and self.form is None and not self.show_progress_bar:
+            # The kernel also makes the array. For a short string this takes half of the time of `_write_strings`.
+            vectors = self.few_texts.encode(sentences, self.max_tokens, self.max_chars, self.normalize)
+            if vectors is not None:
+                return vectors
         # A copy, because another thread may change a list.
         strings = to_tuple(sentences)
         out = output_array(out, *output_shape(self.form, self.table.dim, len(strings)))
@@ -96,14 +106,14 @@ class Encoder(NamedTuple):
             self.encode_batches(bar.track(strings.batches(self._limits(threads))), out, threads)
 
     def _write_few(self, sentences: tuple[str, ...], out: NDArray[Any]) -> bool:
-        """Write the vectors of a few short strings to `out`, shape (sentences, dim). Return whether it was possible; see `FewTexts.write`."""
+        """Write the vectors of a few short strings to `out`, shape (sentences, dim). Return whether it was possible; see `encode_few`."""
         if self.show_progress_bar or len(sentences) > MAX_TEXTS:
             return False
         if self._is_direct(out):
-            return self.few_texts.write(sentences, self.max_tokens, self.max_chars, self.normalize, out)
+            return self.few_texts.encode(sentences, self.max_tokens, self.max_chars, self.normalize, out) is not None
         form = self.form or make_form(self.table.dim)
         vectors = np.empty((len(sentences), form.pooled), np.float32)
-        if not self.few_texts.write(sentences, self.max_tokens, self.max_chars, self.normalize, vectors):
+        if self.few_texts.encode(sentences, self.max_tokens, self.max_chars, self.normalize, vectors) is None:
             return False
         write_vectors(vectors, form, out)
         return True
@@ -197,6 +207,7 @@ class Encoder(NamedTuple):
         parallel_for_each(encode, _with_rows(batches, out), threads)
         for numbered in long_texts:
             encode(numbered, long=True)
+        self.few_texts.heed_growth()
 
     def _encode_batch(self, texts: TextBatch, out: NDArray[Any]) -> None:
         """Write the vectors of texts to `out`, shape (texts, dim)."""
@@ -206,21 +217,12 @@ class Encoder(NamedTuple):
         if self._is_direct(out):
             pool(self.table, tokens, self.normalize, out)
         else:
-            self._pool_in_form(tokens, out)
+            pool_in_form(self.table, tokens, self.normalize, self.form or make_form(self.table.dim), out)
         self.tokenizer.give_back(scratch)
 
     def _is_direct(self, out: NDArray[Any]) -> bool:
         """Return whether pooling can write vectors to `out` as they are."""
         return (self.form is None or self.form.is_pooled_directly) and out.flags.carray
-
-    def _pool_in_form(self, tokens: TokenBatch, out: NDArray[Any]) -> None:
-        """Write the vectors of the texts of `tokens` to `out`, shape (texts, dim), through a small array of float32."""
-        form = self.form or make_form(self.table.dim)
-        vectors = np.empty((min(len(tokens), FORM_TEXTS), form.pooled), np.float32)
-        for first in range(0, len(tokens), FORM_TEXTS):
-            some = TokenBatch(tokens.ids, tokens.offsets[first : first + FORM_TEXTS + 1])
-            pool(self.table, some, self.normalize, vectors[: len(some)])
-            write_vectors(vectors[: len(some)], form, out[first : first + len(some)])
 
     def _is_long(self, batch: LazyBatch, texts: int, threads: int) -> bool:
         """Return whether a batch is one long text that is divided."""

@@ -6,13 +6,32 @@ A kernel with many arguments takes longer to call than a sentence takes. With a 
 
 from __future__ import annotations
 
-import ctypes
+import weakref
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numba import carray
 from numpy.typing import NDArray
 
-from model2vec_numba.jit.decorators import compiled
+from model2vec_numba.jit.builtins import (
+    as_builtin,
+    drop_reference,
+    elements_of_array,
+    elements_of_list,
+    is_list,
+    is_none,
+    last_length_of_array,
+    new_float32_matrix,
+    new_none,
+    new_reference,
+    numpy_functions,
+    sequence_length,
+    to_integer,
+    word_at,
+)
+from model2vec_numba.jit.decorators import compiled, inner
 from model2vec_numba.jit.pointers import address_of, call_address, call_address_for_int, matrix_words, pack, to_pointer, unpack, unpack_matrix
 from model2vec_numba.jit.simd import BLOCK
 from model2vec_numba.pooling.kernels import pool_address
@@ -27,40 +46,12 @@ __all__ = ["MAX_BYTES", "MAX_TEXTS", "FewTexts"]
 
 # The maximum number of strings, and of their UTF-8 bytes. The kernel holds the GIL, and these take less than 0.2 ms.
 MAX_TEXTS, MAX_BYTES = 128, 1 << 14
-_UNBOUNDED = 1 << 62
 _DATA_BYTES = MAX_BYTES + max(SLACK, BLOCK)
-# What every Python object has, in bytes.
-_OBJECT_BYTES = object.__basicsize__
-# The packed arguments: where the cache is in them, and their number.
-_CACHE, _WORDS = 20, 26
-
-
-class _Memory:
-    """Memory that one call works in, with the arguments of `encode_few` that are the same in every call.
-
-    Attributes:
-        cache: the cache of the core.
-        rows: its rows when it was last used.
-        address: the address of the packed arguments.
-    """
-
-    __slots__ = ("_kept", "_packed", "address", "cache", "rows")
-
-    def __init__(self, core: PackedCore, kernels: tuple[int, int], table: EmbeddingTable) -> None:
-        data, offsets = np.zeros(_DATA_BYTES, np.uint8), np.zeros(MAX_TEXTS + 1, np.int64)
-        ids, id_offsets = np.zeros(MAX_BYTES + MAX_IDS + 1, np.int32), np.zeros(MAX_TEXTS + 1, np.int64)
-        factors = np.empty(0, np.float32) if table.factors is None else table.factors
-        self.cache = core.cache
-        self.rows = core.cache.rows
-        arrays = core.packed, data, offsets, ids, id_offsets, table.mapping, factors, np.array([table.scale]), self.rows
-        self._kept = core, table, arrays
-        self._packed = np.append(pack([core.address, *kernels, table.factors is not None], arrays), matrix_words(table.elements))
-        self.address = self._packed.ctypes.data
-
-    def use(self, rows: NDArray[np.uint64]) -> None:
-        """Use the rows that the cache has now."""
-        self._packed[_CACHE : _CACHE + 2] = rows.ctypes.data, len(rows)
-        self.rows = rows
+_ADDRESS_BYTES = 8
+# The packed arguments: where the matrix and NumPy's functions are in them, and their number.
+_MATRIX, _NUMPY, _WORDS = 22, 26, 28
+# The number of the output among the arguments of a call.
+_OUTPUT = 4
 
 
 class FewTexts:
@@ -69,107 +60,140 @@ class FewTexts:
     Args:
         tokenizer: turns texts into tokens.
         table: the vectors of the tokens.
+
+    Attributes:
+        encode: the built-in function `encode_few`. Before the first call it is a method that makes the function.
     """
 
     def __init__(self, tokenizer: BatchTokenizer, table: EmbeddingTable) -> None:
         self._tokenizer = tokenizer
         self._table = table
-        self._memories: list[_Memory] = []
+        self._core: PackedCore | None = None
+        self._rows: NDArray[np.uint64] | None = None
+        # A method would hold this object, and with it the table, until the garbage collector runs.
+        self.encode: Callable[..., NDArray[np.float32] | None] = partial(FewTexts._first_encode, weakref.proxy(self))
+
+    def _first_encode(self, *arguments: Any) -> NDArray[np.float32] | None:
+        """Make the function, and call it. If this tokenizer or this version of numba or NumPy does not allow it, no call is possible."""
         # If the vocabulary lists a token twice, a token may have no row, and each batch must be checked. The kernel reads strings in place.
-        self._is_possible = tokenizer.size <= table.size and has_lock() and _array_header_is_known()
+        is_possible = self._tokenizer.size <= self._table.size and has_lock()
+        core = self._tokenizer.pack(MAX_TEXTS) if is_possible else None
+        self.encode = (None if core is None else self._make(core)) or _never
+        return self.encode(*arguments)
 
-    def write(self, strings: tuple[str, ...], max_tokens: int | None, max_chars: int | None, normalize: bool, out: NDArray[np.float32]) -> bool:
-        """Write the vectors of strings to `out`, float32, C-contiguous, shape (strings, dim). Return whether it was possible.
-
-        `dim` may be smaller than the number of dimensions of the table. For one string, the shape may be (dim,).
-
-        It is not possible if there are too many or too long strings, an element is not a string or has no UTF-8 form, or compiled code does not know
-        all characters or chunks. Then the contents of `out` have no meaning.
-        """
-        count = len(strings)
-        if count > MAX_TEXTS:
-            return False
-        # Other threads see `pop` and `append` as single steps.
-        try:
-            memory = self._memories.pop()
-        except IndexError:
-            made = self._make_memory()
-            if made is None:
-                return False
-            memory = made
-        rows = memory.cache.rows
-        if rows is not memory.rows:
-            memory.use(rows)
-        undone = encode_few(
-            id(strings) + TUPLE_BYTES,
-            count,
-            ALL_CHARS if max_chars is None else max_chars,
-            _UNBOUNDED if max_tokens is None else max_tokens,
-            normalize,
-            memory.address,
-            id(out) + _OBJECT_BYTES,
-            out.shape[-1],
-        )
-        self._memories.append(memory)
-        return not undone
-
-    def _make_memory(self) -> _Memory | None:
-        """Return new memory. ``None`` if this tokenizer or this version of numba or NumPy does not allow it."""
-        core = self._tokenizer.pack(MAX_TEXTS) if self._is_possible else None
+    def _make(self, core: PackedCore) -> Callable[..., NDArray[np.float32] | None] | None:
+        """Return the function for the rows that the cache of a core has now. ``None`` if this version of numba or NumPy does not allow it."""
+        table, rows = self._table, core.cache.rows
         writes = address_of(write_utf8, (0, 0, ALL_CHARS, np.zeros(_DATA_BYTES, np.uint8), np.zeros(1, np.int64)))
-        pools = pool_address(self._table)
-        if core is None or writes is None or pools is None:
-            self._is_possible = False
+        pools, functions = pool_address(table), numpy_functions()
+        if writes is None or pools is None or functions is None:
             return None
-        return _Memory(core, (writes, pools), self._table)
+        data, offsets = np.zeros(_DATA_BYTES, np.uint8), np.zeros(MAX_TEXTS + 1, np.int64)
+        ids, id_offsets = np.zeros(MAX_BYTES + MAX_IDS + 1, np.int32), np.zeros(MAX_TEXTS + 1, np.int64)
+        factors = np.empty(0, np.float32) if table.factors is None else table.factors
+        arrays = core.packed, data, offsets, ids, id_offsets, table.mapping, factors, np.array([table.scale]), rows
+        numbers = pack([core.address, writes, pools, table.factors is not None], arrays)
+        packed = np.concatenate([numbers, matrix_words(table.elements), np.array(functions, np.int64)])
+        self._core, self._rows = core, rows
+        return as_builtin(encode_few, (packed, core, table, arrays))
+
+    def heed_growth(self) -> None:
+        """Use the rows that the cache of the core has now. The old ones give the same vectors, but do not know new chunks."""
+        core = self._core
+        if core is not None and core.cache.rows is not self._rows:
+            # Another function, because other threads may be calling the old one.
+            self.encode = self._make(core) or _never
 
 
-def _array_header_is_known() -> bool:
-    """Return whether NumPy stores the address of an array's elements where its C interface says: after what every Python object has."""
-    probe = np.zeros(1)
-    return bool(ctypes.c_void_p.from_address(id(probe) + _OBJECT_BYTES).value == probe.ctypes.data)
+def _never(*_arguments: Any) -> None:
+    """Take the place of `encode_few` if it cannot be called."""
 
 
-@compiled(gil=True)
-def encode_few(elements: int, count: int, max_chars: int, max_tokens: int, normalize: bool, address: int, out_address: int, dim: int) -> int:
-    """Write the vectors of strings. All arguments are numbers, because numba takes 100 ns to pass an array.
+@compiled(gil=True, for_c=True)
+def encode_few(owner: int, arguments: int, count: int) -> int:
+    """Return the vectors of a few short strings. This is a built-in function; see `as_builtin`.
+
+    It holds the GIL, and while it uses its memory, it calls nothing that might release it. So all threads can use the same memory.
 
     Args:
-        elements: the address of the elements of a tuple.
-        count: the number of its elements, at most `MAX_TEXTS`.
-        max_chars, max_tokens: the numbers of code points and of tokens of a text that count.
-        normalize: whether to divide each vector by its L2 norm.
-        address: the address of the packed arguments of `_Memory`.
-        out_address: the address of the address of the output, float32 of shape (count, dim).
-        dim: the number of dimensions of the output, at most that of the matrix.
+        owner: the address of a tuple. Its first element is an array with the packed arguments; see `FewTexts`.
+        arguments: the address of the addresses of
+            a list or a tuple of the strings;
+            the numbers of tokens and of code points of a text that count, or ``None``, which means all;
+            whether to divide each vector by its L2 norm;
+            and optionally the output: float32, C-contiguous, shape (strings, dim), or (dim,) for one string. `dim` may be smaller than the number of
+            columns of the matrix. Not given: a new array with all columns.
+        count: the number of arguments.
 
     Returns:
-        0, or another number if an element is not a string, the strings are too long, or the core does not know all characters or chunks.
+        The output. ``None`` if it is not possible: there are too many or too long strings, an element is not a string or has no UTF-8 form, or
+        compiled code does not know all characters or chunks. Then the contents of the output have no meaning.
     """
+    objects = carray(to_pointer(arguments), count, np.int64)
+    strings, max_tokens, max_chars, normalize = objects[0], _limit(objects[1]), _limit(objects[2]), to_integer(objects[3]) != 0
+    texts = sequence_length(strings)
+    if texts > MAX_TEXTS:
+        return new_none()  # type: ignore[no-any-return]
+    address = elements_of_array(word_at(owner + TUPLE_BYTES))
     packed = carray(to_pointer(address), _WORDS, np.int64)
-    tokenizes, writes, pools, has_weights = packed[0], packed[1], packed[2], packed[3]
-    core, data, offsets = unpack(packed, 4, np.int64), unpack(packed, 6, np.uint8), unpack(packed, 8, np.int64)[: count + 1]
-    ids, id_offsets = unpack(packed, 10, np.int32), unpack(packed, 12, np.int64)[: count + 1]
-    mapping, scale, cache = unpack(packed, 14, np.int32), unpack(packed, 18, np.float64)[0], unpack(packed, _CACHE, np.uint64)
-    matrix = unpack_matrix(packed, _CACHE + 2)
-    out = carray(to_pointer(carray(to_pointer(out_address), 1, np.int64)[0]), (count, dim), np.float32)
-    objects = carray(to_pointer(elements), count, np.int64)
+    matrix = unpack_matrix(packed, _MATRIX)
+    is_given = count > _OUTPUT
+    result: int = new_reference(objects[_OUTPUT]) if is_given else new_float32_matrix(packed[_NUMPY], packed[_NUMPY + 1], texts, matrix.shape[1])
+    if result == 0:
+        return result
+    # From here on, nothing can release the GIL before the strings are read. So no other thread can change a list.
+    if sequence_length(strings) != texts:
+        drop_reference(result)
+        return new_none()  # type: ignore[no-any-return]
+    elements = elements_of_list(strings) if is_list(strings) else strings + TUPLE_BYTES
+    out = carray(to_pointer(elements_of_array(result)), (texts, last_length_of_array(result)), np.float32)
+    if not _write_vectors(packed, matrix, elements, max_chars, max_tokens, normalize, out, carray(to_pointer(address), (0, 0), np.float64)):
+        drop_reference(result)
+        return new_none()  # type: ignore[no-any-return]
+    return result
+
+
+@inner
+def _limit(value: int) -> int:
+    """Return the value of the Python integer at an address, or a number that no text reaches for ``None``."""
+    return ALL_CHARS if is_none(value) else to_integer(value)
+
+
+@inner
+def _write_vectors(
+    packed: NDArray[np.int64],
+    matrix: NDArray[np.int8],
+    elements: int,
+    max_chars: int,
+    max_tokens: int,
+    normalize: bool,
+    out: NDArray[np.float32],
+    no_sums: NDArray[np.float64],
+) -> bool:
+    """Write the vectors of strings to `out`, shape (strings, dim). Return whether it was possible; see `encode_few`.
+
+    `elements` is the address of the addresses of the strings, and `no_sums` an empty array.
+    """
+    texts = len(out)
     size = 0
-    for i in range(count):
-        bound = max_utf8_length(objects[i], max_chars)
+    for i in range(texts):
+        bound = max_utf8_length(word_at(elements + _ADDRESS_BYTES * i), max_chars)
         size += bound
         if bound < 0 or size > MAX_BYTES:
-            return 1
+            return False
+    tokenizes, writes, pools, has_weights = packed[0], packed[1], packed[2], packed[3]
+    core, data, offsets = unpack(packed, 4, np.int64), unpack(packed, 6, np.uint8), unpack(packed, 8, np.int64)[: texts + 1]
+    ids, id_offsets = unpack(packed, 10, np.int32), unpack(packed, 12, np.int64)[: texts + 1]
+    mapping, scale, cache = unpack(packed, 14, np.int32), unpack(packed, 18, np.float64)[0], unpack(packed, 20, np.uint64)
     if call_address_for_int(writes, elements, 0, max_chars, data, offsets) >= 0:
-        return 1
-    used = offsets[count]
+        return False
+    used = offsets[texts]
     for at in range(used, used + BLOCK):
         data[at] = 0
     if call_address_for_int(tokenizes, core, max_tokens, cache, data[: used + BLOCK], offsets, id_offsets, ids) != 0:
-        return 1
-    sums = carray(to_pointer(address), (0, 0), np.float64)
+        return False
     if has_weights:
-        call_address(pools, matrix, unpack(packed, 16, np.float32), mapping, scale, ids, id_offsets, normalize, 0, count, out, sums)
+        call_address(pools, matrix, unpack(packed, 16, np.float32), mapping, scale, ids, id_offsets, normalize, 0, texts, out, no_sums, 0, 0)
     else:
-        call_address(pools, matrix, None, mapping, scale, ids, id_offsets, normalize, 0, count, out, sums)
-    return 0
+        call_address(pools, matrix, None, mapping, scale, ids, id_offsets, normalize, 0, texts, out, no_sums, 0, 0)
+    return True

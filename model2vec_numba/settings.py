@@ -7,9 +7,25 @@ from typing import Any
 
 from model2vec_numba.checks import checked_flag, checked_max_length
 
-__all__ = ["Settings"]
+__all__ = ["Kept", "Settings"]
 
 _OWN = ("normalize", "max_length")
+
+
+class Kept:
+    """A place for the encoder that was made with some settings. Copies and pickles of it are empty.
+
+    Attributes:
+        encoder: the encoder. ``None``: it was not made yet.
+    """
+
+    __slots__ = ("encoder",)
+
+    def __init__(self) -> None:
+        self.encoder: Any = None
+
+    def __reduce__(self) -> tuple[type[Kept], tuple[()]]:
+        return Kept, ()
 
 
 class Settings(dict[str, Any]):
@@ -18,6 +34,8 @@ class Settings(dict[str, Any]):
     Attributes:
         normalize: the value of the key of this name: whether vectors are divided by their L2 norm.
         max_length: the value of the key of this name: the number of tokens of a text that count, or ``None``.
+        kept: the encoder with these settings. A change of them makes another place. So a thread that puts an encoder with the old settings into
+            the old place does no harm.
 
     Args:
         values: the initial values.
@@ -29,6 +47,7 @@ class Settings(dict[str, Any]):
 
     normalize: bool
     max_length: int | None
+    kept: Kept
 
     def __init__(self, values: Mapping[str, Any], normalize: bool | None, max_length: int | None) -> None:
         super().__init__()
@@ -49,6 +68,7 @@ class Settings(dict[str, Any]):
         for name in _OWN:
             if name in new:
                 setattr(self, name, new[name])
+        self.kept = Kept()
 
     def __ior__(self, values: Any) -> Settings:  # type: ignore[override,misc]
         self.update(values)

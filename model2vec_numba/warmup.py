@@ -24,9 +24,9 @@ from model2vec_numba.starting.ready import EVERYTHING, key_of, note_ready
 from model2vec_numba.text.columns import column_batches
 from model2vec_numba.tokenization.chunks.rows import copy_rows, make_rows
 from model2vec_numba.tokenization.spec.spec import parse_tokenizer
-from model2vec_numba.vectors.form import make_form
+from model2vec_numba.vectors.form import Form, make_form
 
-__all__ = ["Warmed", "small_model", "use", "use_long_text", "warmup"]
+__all__ = ["Warmed", "small_model", "use", "use_forms", "use_long_text", "warmup"]
 
 # The type of the matrix for each storage type.
 _STORAGE = {"float32": np.float32, "float16": np.float16, "bfloat16": np.uint16, "float64": np.float64, "int8": np.int8}
@@ -85,6 +85,7 @@ def warmup(model: StaticModel | None = None, step: Callable[[int], object] = lam
         for text, dtype, weights in models:
             small = small_model(text, dtype, weights=weights)
             use(small)
+            use_forms(small)
             use_long_text(small)
             step(len(models))
     # The cache of chunks grows only after tens of thousands of chunks.
@@ -179,19 +180,29 @@ def small_model(text: str, dtype: str, *, weights: bool) -> StaticModel:
 
 
 def use(model: StaticModel) -> None:
-    """Call everything for which a model has compiled code, except what `use_long_text` calls."""
+    """Call everything for which a model has compiled code, except what `use_forms` and `use_long_text` call."""
     model._roads.use_compiled()
     for text in _TEXTS:
         model.encode(text)
     model.encode(_TEXTS)
     model.encode_as_sequence(_TEXTS)
-    # A column with a text that is cut and a null, with vectors in each form.
-    column = np.frombuffer(b"abcdef", np.uint8), np.array([0, 3, 6], np.int64), np.array([True, False])
+    _encode_column(model, None)
+
+
+def use_forms(model: StaticModel) -> None:
+    """Encode to vectors in each form."""
     for precision in ("float16", "int8", "binary"):
         form = make_form(model.dim, None, precision, _RANGES if precision == "int8" else None)
-        batches = column_batches(*column, max_chars=2, limits=BatchLimits(2))
-        encoder = model._roads.use_compiled()(None, None, form=form)
-        encoder.encode_batches(batches, np.empty((2, form.columns), form.dtype), 1)
+        _encode_column(model, form)
+        model._roads.use_compiled()(None, None, form=form).encode_string(_TEXTS[0])
+
+
+def _encode_column(model: StaticModel, form: Form | None) -> None:
+    """Encode a column with a text that is cut and a null."""
+    column = np.frombuffer(b"abcdef", np.uint8), np.array([0, 3, 6], np.int64), np.array([True, False])
+    batches = column_batches(*column, max_chars=2, limits=BatchLimits(2))
+    out = np.empty((2, model.dim), np.float32) if form is None else np.empty((2, form.columns), form.dtype)
+    model._roads.use_compiled()(None, None, form=form).encode_batches(batches, out, 1)
 
 
 def use_long_text(model: StaticModel) -> None:

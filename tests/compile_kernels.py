@@ -19,6 +19,7 @@ def main() -> None:
                 for weights in (False, True):
                     model = warmup.small_model(tokenizer.to_str(), dtype, weights=weights)
                     warmup.use(model)
+                    warmup.use_forms(model)
                     warmup.use_long_text(model)
         elif sys.argv[1:] == ["tokenization"] and name != "wordpiece":
             warmup.small_model(tokenizer.to_str(), "float32", weights=False).tokenize(warmup._TEXTS)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+import sys
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 from unittest.mock import Mock
@@ -30,7 +34,16 @@ def encoder_of(model: StaticModel, **settings: Any) -> Encoder:
 
 def by_short_road(encoder: Encoder, texts: Sequence[str]) -> NDArray[np.float32] | None:
     out = np.full((len(texts), encoder.table.dim), np.nan, np.float32)
-    return out if encoder.few_texts.write(tuple(texts), encoder.max_tokens, encoder.max_chars, encoder.normalize, out) else None
+    settings = encoder.max_tokens, encoder.max_chars, encoder.normalize
+    written = encoder.few_texts.encode(tuple(texts), *settings, out)
+    new = encoder.few_texts.encode(tuple(texts), *settings)
+    if written is None:
+        assert new is None
+        return None
+    assert written is out
+    assert new is not None and new.dtype == out.dtype and new.shape == out.shape and new.flags.carray and new.flags.owndata
+    assert new.tobytes() == out.tobytes()
+    return out
 
 
 def by_other_road(encoder: Encoder, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -131,14 +144,16 @@ def test_a_tokenizer_without_compiled_code() -> None:
         assert by_short_road(encoder_of(model), ["a"]) is None
 
 
-def test_another_version_of_numba(monkeypatch: pytest.MonkeyPatch, tiny_folder: Any) -> None:
-    monkeypatch.setattr(few_texts, "address_of", lambda *_: None)
+@pytest.mark.parametrize("missing", ["address_of", "as_builtin", "numpy_functions"])
+def test_another_version_of_numba_or_numpy(missing: str, monkeypatch: pytest.MonkeyPatch, tiny_folder: Any) -> None:
+    monkeypatch.setattr(few_texts, missing, lambda *_: None)
     model = StaticModel.from_pretrained(tiny_folder)
     assert model.encode("the cat").tolist() == model.encode(["the cat"] * 300)[299].tolist()
     assert by_short_road(encoder_of(model), ["the cat"]) is None
 
 
-def test_a_full_cache_grows(make_model: Callable[..., StaticModel]) -> None:
+@pytest.mark.parametrize("column", [["it is cold"], pa.array(["it is cold"])], ids=["list", "Arrow"])
+def test_a_full_cache_grows(column: Any, make_model: Callable[..., StaticModel]) -> None:
     """Also if only short calls are made."""
     model = make_model()
     encoder = encoder_of(model)
@@ -148,15 +163,59 @@ def test_a_full_cache_grows(make_model: Callable[..., StaticModel]) -> None:
     # The element that says that the cache is full.
     rows[-5] = 1
     assert by_short_road(encoder, ["it is cold"]) is None
-    model.encode("it is cold")
+    model.encode(column)
     assert cache.rows is not rows
+    model.encode(column)
+    assert by_short_road(encoder, ["it is cold"]) is not None
     check(encoder, ["it is cold"])
+
+
+def test_references(default_model: StaticModel) -> None:
+    """No call keeps or loses a reference to its arguments or its result."""
+    encoder = encoder_of(default_model)
+    texts, bad, out = ("it is cold", "and warm"), ("it is cold", 1), np.empty((2, encoder.table.dim), np.float32)
+    encoder.encode_strings(texts)
+    objects = (*texts, texts, bad, out, None, encoder.few_texts.encode)
+    before = [sys.getrefcount(value) for value in objects]
+    fresh = object()
+    for _ in range(1000):
+        result = encoder.few_texts.encode(texts, None, 1 << 40, False)
+        assert sys.getrefcount(result) == sys.getrefcount(fresh)
+        del result
+        encoder.few_texts.encode(texts, 5, None, True, out)
+        encoder.few_texts.encode(bad, 5, None, True)
+        encoder.few_texts.encode(bad, 5, None, True, out)
+    after = [sys.getrefcount(value) for value in objects]
+    assert all(abs(new - old) < 100 for new, old in zip(after, before, strict=True))
+
+
+def test_a_model_that_was_never_called_is_freed(tiny_folder: Any) -> None:
+    """The garbage collector is not needed."""
+    model = StaticModel.from_pretrained(tiny_folder)
+    few, table = weakref.ref(encoder_of(model).few_texts), weakref.ref(model._table)
+    assert few() is not None
+    del model
+    assert few() is table() is None
+
+
+def test_a_limit_of_too_many_characters() -> None:
+    """The number of tokens times the length of a token does not fit into an int64."""
+    from tokenizers import Tokenizer, models
+
+    tokenizer = Tokenizer(models.WordLevel({"c": 0, "x" * 70000: 1, "y" * 70000: 2, "?" * 70000: 3}, unk_token="?" * 70000))
+    model = StaticModel(np.eye(4, dtype=np.float32), tokenizer, max_length=(1 << 47) - 1)
+    assert model.median_token_length * model.max_length > sys.maxsize  # type: ignore[operator]
+    assert model.encode(["c"] * 2).tolist() == model.encode(["c"] * 300)[:2].tolist() == [[1, 0, 0, 0]] * 2
 
 
 def test_the_encoder_is_kept_until_a_setting_changes(tiny_folder: Any) -> None:
     model = StaticModel.from_pretrained(tiny_folder)
     usual = model._usual_encoder()
     assert model._usual_encoder() is usual
+    for copied in (copy.copy(model.config), copy.deepcopy(model.config), pickle.loads(pickle.dumps(model.config))):
+        assert type(copied) is type(model.config)
+        assert copied == model.config
+    assert pickle.loads(pickle.dumps(model)).config.kept.encoder is None
     raw = model.encode("the cat sat here")
     model.normalize = True
     assert np.linalg.norm(model.encode("the cat sat here")) == pytest.approx(1)

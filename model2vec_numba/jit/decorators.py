@@ -17,7 +17,7 @@ __all__ = ["compiled", "inner", "inner_always"]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def compiled(*, parallel: bool = False, gil: bool = False) -> Callable[[Function], Function]:
+def compiled(*, parallel: bool = False, gil: bool = False, for_c: bool = False) -> Callable[[Function], Function]:
     """Return a decorator that compiles a function when it is first called, and keeps the machine code on disk.
 
     The code is kept in the folders of `KernelCache`. If no folder can be written to, as for a user without a home in a container, each process
@@ -26,10 +26,11 @@ def compiled(*, parallel: bool = False, gil: bool = False) -> Callable[[Function
     Args:
         parallel: whether `numba.prange` uses several threads.
         gil: whether to hold the GIL while the function runs. Otherwise it is released.
+        for_c: whether code that is not numba's calls the function by its address.
     """
 
     def decorate(function: Function) -> Function:
-        options = {"parallel": parallel, "nogil": not gil, "error_model": "numpy", "no_cfunc_wrapper": True}
+        options = {"parallel": parallel, "nogil": not gil, "error_model": "numpy", "no_cfunc_wrapper": not for_c}
         kernel: Any = njit(**options)(function)
         try:
             from model2vec_numba.jit.cache import KernelCache

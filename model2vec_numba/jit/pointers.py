@@ -20,16 +20,37 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-__all__ = ["address_of", "call_address", "call_address_for_int", "matrix_words", "pack", "to_pointer", "unpack", "unpack_matrix"]
+__all__ = [
+    "address_for_c",
+    "address_of",
+    "array_at",
+    "call_address",
+    "call_address_for_int",
+    "matrix_words",
+    "pack",
+    "to_pointer",
+    "unpack",
+    "unpack_matrix",
+]
 
 
 def address_of(kernel: Any, arguments: tuple[Any, ...]) -> int | None:
     """Return the address of a kernel's machine code for the types of some arguments. ``None`` if this version of numba has no way to get it."""
+    return _address(kernel, arguments, "llvm_func_name")
+
+
+def address_for_c(kernel: Any, arguments: tuple[Any, ...]) -> int | None:
+    """Return the address of a function of C that calls a kernel, as `address_of` does. The kernel must be compiled with ``for_c=True``."""
+    return _address(kernel, arguments, "llvm_cfunc_wrapper_name")
+
+
+def _address(kernel: Any, arguments: tuple[Any, ...], name: str) -> int | None:
+    """Return the address of the function whose name is the attribute `name` of what numba knows about a kernel."""
     try:
         signature = tuple(map(numba.typeof, arguments))
         kernel.compile(signature)
         result = kernel.overloads[signature]
-        return int(result.library.get_pointer_to_function(result.fndesc.llvm_func_name))
+        return int(result.library.get_pointer_to_function(getattr(result.fndesc, name)))
     except (AttributeError, KeyError):
         return None
 
@@ -64,24 +85,42 @@ def to_pointer(_typing_context: Any, address: Any) -> Any:
 
 
 @intrinsic
-def unpack(_typing_context: Any, packed: Any, at: Any, dtype: Any) -> Any:
-    """Return the array whose address and size are ``packed[at]`` and ``packed[at + 1]``, with one dimension. The bounds of `packed` are not checked.
+def array_at(_typing_context: Any, address: Any, size: Any, dtype: Any) -> Any:
+    """Return the array with one dimension, of `size` elements of a type, whose first element is at an address.
 
-    numba's `carray` cannot be called by a function with an element type that is an argument.
+    numba's `carray` cannot be called by a function that makes no array, nor by one with an element type that is an argument.
     """
-    # A process that finds all code in the cache need not import these modules of numba.
+    # A process that finds all code in the cache need not import this module of numba.
     from numba.core.typing.npydecl import parse_dtype
+
+    result = types.Array(parse_dtype(dtype), 1, "C")
+
+    def generate(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+        return _make_array(context, builder, result, *values[:2])
+
+    return result(types.int64, types.int64, dtype), generate
+
+
+def _make_array(context: Any, builder: Any, result: Any, address: Any, size: Any) -> Any:
+    """Return an array with one dimension. `result`: its type in numba."""
     from numba.np.arrayobj import populate_array
+
+    array = context.make_array(result)(context, builder)
+    width = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(result.dtype)))
+    populate_array(array, builder.inttoptr(address, array.data.type), [size], [width], width, None)
+    return array._getvalue()
+
+
+@intrinsic
+def unpack(_typing_context: Any, packed: Any, at: Any, dtype: Any) -> Any:
+    """Return the array whose address and size are ``packed[at]`` and ``packed[at + 1]``; see `array_at`. The bounds of `packed` are not checked."""
+    from numba.core.typing.npydecl import parse_dtype
 
     result = types.Array(parse_dtype(dtype), 1, "C")
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         words = builder.gep(cgutils.create_struct_proxy(signature.args[0])(context, builder, values[0]).data, [values[1]])
-        address, size = builder.load(words), builder.load(cgutils.gep_inbounds(builder, words, 1))
-        array = context.make_array(result)(context, builder)
-        width = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(result.dtype)))
-        populate_array(array, builder.inttoptr(address, array.data.type), [size], [width], width, None)
-        return array._getvalue()
+        return _make_array(context, builder, result, builder.load(words), builder.load(cgutils.gep_inbounds(builder, words, 1)))
 
     return result(packed, types.int64, dtype), generate
 

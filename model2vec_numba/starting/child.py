@@ -71,19 +71,22 @@ def _wait_for_others() -> None:
 
 
 def _compile(text: str, needs: dict[str, str], messages: BinaryIO) -> None:
-    """Compile what a model needs, say that it is ready, and then compile what only very long texts need."""
+    """Compile what a model needs, say that it is ready, and then compile what only other forms of vectors and very long texts need."""
     kept_code.collects = True
     from model2vec_numba.jit.cache import counts
-    from model2vec_numba.warmup import small_model, use, use_long_text
+    from model2vec_numba.warmup import small_model, use, use_forms, use_long_text
 
     model = small_model(text, needs["dtype"], weights=bool(needs["weights"]))
     use(model)
+    # Code that cannot be kept on the disk would not help the other process any more. The forms take a quarter of the time.
+    if kept_code.files:
+        use_forms(model)
     note_ready(needs["key"], [*counts.loaded, *counts.saved])
     for path, content in kept_code.files.items():
         _send(messages, KERNEL, path.encode() + b"\0" + content)
     _send(messages, READY, b"")
-    # Code that cannot be kept on the disk would not help the other process any more.
     if not kept_code.files:
+        use_forms(model)
         use_long_text(model)
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,8 @@ _HANDED_OVER = 1 << 16
 _MANY, _SECONDS_PER_TEXT = 1 << 14, 2e-5
 
 
-class PlainEncoder(NamedTuple):
+@dataclass(slots=True, eq=False)
+class PlainEncoder:
     """Turns texts into vectors without compiled code, with the settings of one call.
 
     Attributes:

@@ -84,13 +84,11 @@ class Roads:
         tokenizer: the tokeniser with compiled code.
         table: the embedding table.
         compiled: makes an `Encoder` with compiled code. ``None`` until it may be used.
-        usual: the encoder of the last call with the model's own settings, if it has compiled code.
     """
 
     def __init__(self, tokenizer: CompiledTokenizer, table: EmbeddingTable) -> None:
         self.tokenizer = tokenizer
         self.compiled: Callable[..., Encoder] | None = None
-        self.usual: Encoder | None = None
         self.table = table
         self._mode = compile_mode()
         self._key = key_of(tokenizer.spec, table) if self._mode == "background" else ""

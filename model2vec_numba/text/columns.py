@@ -61,8 +61,7 @@ class StringColumn:
         if len(self._array) > max_rows or len(self._chunks) != 1:
             return None
         chunk = self._chunks[0]
-        # The first size is that of whole buffers, which other rows may use too. The second size takes ten times as long.
-        if _dictionary(chunk) is not None or (chunk.get_total_buffer_size() > max_bytes and chunk.nbytes > max_bytes):
+        if _dictionary(chunk) is not None or not _fits(chunk, max_bytes):
             return None
         try:
             _validate(chunk, "few rows")
@@ -292,6 +291,18 @@ def _same_dictionary(one: pa.Array, other: pa.Array) -> bool:
 def _codes(array: pa.Array) -> NDArray[np.int64]:
     """Return the indices of an array's elements in its dictionary. The index of a null is 0."""
     return array.indices.fill_null(0).to_numpy().astype(np.int64)  # type: ignore[no-any-return]
+
+
+def _fits(array: pa.Array, max_bytes: int) -> bool:
+    """Return whether the texts of an array take at most `max_bytes` bytes. The array has no dictionary."""
+    # This is the size of whole buffers, which other rows may use too. Asking for less takes ten times as long.
+    if array.get_total_buffer_size() <= max_bytes:
+        return True
+    if array.type.id == sys.modules["pyarrow"].lib.Type_STRING_VIEW:
+        # `nbytes` counts the texts of all rows. A view has four integers of 32 bits, and the first is the length of the text.
+        lengths = np.frombuffer(array.buffers()[1], np.int32)[4 * array.offset :: 4][: len(array)]
+        return int(lengths.sum(dtype=np.int64)) <= max_bytes
+    return bool(array.nbytes <= max_bytes)
 
 
 def _validate(array: pa.Array, name: str, *, full: bool = True) -> None:

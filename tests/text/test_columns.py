@@ -381,6 +381,16 @@ def test_the_rows_that_are_wrong_are_named(default_model: StaticModel, monkeypat
         default_model.encode_arrow(pa.chunked_array([good, bad]), batch_size=1)
 
 
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()], ids=str)
+def test_few_rows_of_a_large_column_are_few_texts(kind: Any) -> None:
+    texts = [f"row {i}, with a text that is not in its view" for i in range(5_000)]
+    array = pa.array(texts, kind)
+    few = column_of_strings(array.slice(4_000, 3))
+    assert few.few_strings(3, 200) == tuple(texts[4_000:4_003])
+    assert few.few_strings(2, 200) is None and few.few_strings(3, 100) is None
+    assert column_of_strings(array).few_strings(10_000, 100_000) is None
+
+
 # Columns and arrays as the argument of `encode`
 
 
@@ -465,6 +475,8 @@ def test_an_old_pyarrow(version: str, default_model: StaticModel, monkeypatch: p
             return len(self.texts)
 
         def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+            if pa.__version__ == version:
+                raise pa.ArrowNotImplementedError("Unsupported cast from string_view")
             return pa.chunked_array([pa.array(self.texts, pa.string_view())]).__arrow_c_stream__(requested_schema)
 
     expected = default_model.encode(list(Series.texts))

@@ -16,6 +16,7 @@ from model2vec_numba.batches import TextBatch, TokenBatch, read_only
 from model2vec_numba.jit.decorators import compiled, inner, inner_always
 from model2vec_numba.jit.pointers import address_of, call_address_for_int, pack, unpack
 from model2vec_numba.jit.simd import BLOCK, alnum_length, load_word, store_word
+from model2vec_numba.jit.stack import stack_array
 from model2vec_numba.tokenization.added_tokens.cutting import Cutter, replace_held
 from model2vec_numba.tokenization.added_tokens.finder import Finder, make_finder
 from model2vec_numba.tokenization.added_tokens.reading import NO_TOKENS
@@ -37,7 +38,7 @@ from model2vec_numba.tokenization.chunks.rows import (
     layout_of,
     load_chunk,
 )
-from model2vec_numba.tokenization.chunks.windows import WINDOW_SIZE, WINDOW_TEXTS, fill_window
+from model2vec_numba.tokenization.chunks.windows import BEGINS_END, CHUNKS_END, TEXTS_END, WINDOW_END, fill_window, make_window
 from model2vec_numba.tokenization.lookup.word_pieces import split_word
 from model2vec_numba.tokenization.stages import DONE, FALLBACK, SHORT_BYTES, PackedCore
 from model2vec_numba.tokenization.subsets import replace_texts, select_texts
@@ -66,6 +67,8 @@ BYTE_ISOLATE = 3  # a word by itself that becomes itself
 # The status of a text that holds an added token.
 _HOLDS = 2
 _UNBOUNDED = 1 << 62
+# Most words fit into this many bytes, which are on the stack.
+_STACK_WORD = 512
 
 
 class BertTables(NamedTuple):
@@ -96,13 +99,15 @@ class _Scratch:
 
     Attributes:
         missing: the entries that the kernel asked for; see `nothing_missing`. After a call it asks for nothing.
+        window: see `make_window`.
         status, tokens: the status and the ids of a short text. Making such arrays took as long as tokenising a sentence.
     """
 
-    __slots__ = ("missing", "status", "tokens")
+    __slots__ = ("missing", "status", "tokens", "window")
 
     def __init__(self) -> None:
         self.missing = nothing_missing()
+        self.window = make_window()
         self.status = np.zeros(1, np.uint8)
         self.tokens = TokenBatch(np.zeros(SHORT_BYTES + MAX_IDS, np.int32), np.zeros(2, np.int64))
 
@@ -137,9 +142,10 @@ class BertCore:
         missing, status = nothing_missing(), np.zeros(max_texts, np.uint8)
         offsets, ids = np.zeros(2, np.int64), np.empty(MAX_IDS, np.int32)
         texts = TextBatch(read_only(np.zeros(BLOCK, np.uint8)), offsets)
-        outputs = missing, status[:1], offsets[1:], ids
+        window = make_window()
+        outputs = missing, window, status[:1], offsets[1:], ids
         kernel = address_of(tokenize_texts, (texts.data, texts.offsets, *self._arguments, _UNBOUNDED, self._cache.rows, *outputs))
-        arrays = [*(argument for argument in self._arguments if isinstance(argument, np.ndarray)), missing, status]
+        arrays = [*(argument for argument in self._arguments if isinstance(argument, np.ndarray)), missing, window, status]
         numbers = [int(argument) for argument in self._arguments if not isinstance(argument, np.ndarray)]
         packed = pack([kernel or 0, *numbers], arrays)
         address = address_of(tokenize_packed, (packed, _UNBOUNDED, self._cache.rows, texts.data, offsets, offsets, ids))
@@ -151,7 +157,7 @@ class BertCore:
         if len(texts) != 1 or len(texts.data) > SHORT_BYTES:
             status, tokens = np.zeros(len(texts), np.uint8), _empty_tokens(texts)
         limit = _UNBOUNDED if max_tokens is None else max_tokens
-        outputs = scratch.missing, status, tokens.offsets[1:], tokens.ids
+        outputs = scratch.missing, scratch.window, status, tokens.offsets[1:], tokens.ids
         undone = tokenize_texts(texts.data, texts.offsets, *self._arguments, limit, self._cache.rows, *outputs)
         self._cache.grow()
         if not undone:
@@ -196,7 +202,8 @@ class BertCore:
         limit = _UNBOUNDED if max_tokens is None else max_tokens
         arguments = *self._tables, *_EMPTY_FINDER.tables, False, *self._settings, limit
         while True:
-            tokenize_texts(spans.data, spans.offsets, *arguments, self._cache.rows, scratch.missing, status, tokens.offsets[1:], tokens.ids)
+            outputs = scratch.missing, scratch.window, status, tokens.offsets[1:], tokens.ids
+            tokenize_texts(spans.data, spans.offsets, *arguments, self._cache.rows, *outputs)
             self._cache.grow()
             if not self._filler.fill(scratch.missing):
                 return tokens
@@ -234,6 +241,7 @@ def tokenize_texts(
     max_tokens: int,
     cache: NDArray[np.uint64],
     missing: NDArray[np.int32],
+    window_memory: NDArray[np.uint64],
     status: NDArray[np.uint8],
     ends: NDArray[np.int64],
     ids: NDArray[np.int32],
@@ -253,6 +261,7 @@ def tokenize_texts(
         max_tokens: the number of ids to keep of each text.
         cache: the ids of chunks; see `make_rows`. It must always be used with the same tables.
         missing: int32, output: which of `entries` are needed and not filled; see `nothing_missing`.
+        window_memory: memory to work in; see `make_window`.
         status: uint8, shape (texts,), input and output. A text that is not `DONE` is skipped and has no ids. `FALLBACK` is written for texts that
             the `tokenizers` library must tokenise, and for texts that need an entry that is not filled. `_HOLDS` is written for texts that hold
             an added token.
@@ -270,10 +279,12 @@ def tokenize_texts(
     largest = 0
     for k in range(len(status)):
         largest = max(largest, offsets[k + 1] - offsets[k])
-    word = np.empty(4 * min(max_word_chars, largest) + 64, np.uint8)
-    work = np.empty(WORK_BYTES, np.uint8)
-    begins, chunks = np.empty(WINDOW_SIZE, np.int64), np.empty(CHUNK_WIDTH * WINDOW_SIZE, np.uint64)
-    text_chunks, edge = np.empty(WINDOW_TEXTS, np.int64), np.zeros(BLOCK, np.uint8)
+    word_bytes = 4 * min(max_word_chars, largest) + 64
+    word, work = stack_array(_STACK_WORD, np.uint8), stack_array(WORK_BYTES, np.uint8)
+    if word_bytes > _STACK_WORD:
+        word = np.empty(word_bytes, np.uint8)
+    begins, chunks = window_memory[:BEGINS_END].view(np.int64), window_memory[BEGINS_END:CHUNKS_END]
+    text_chunks, edge = window_memory[CHUNKS_END:TEXTS_END].view(np.int64), window_memory[TEXTS_END:WINDOW_END].view(np.uint8)
     layout = layout_of(cache)
     while text < len(status):
         window, position, is_complete = fill_window(
@@ -352,14 +363,14 @@ def tokenize_packed(
         unpack(packed, 19, np.uint8),
         unpack(packed, 21, np.uint8),
     )
-    units, missing = unpack(packed, 23, np.uint64), unpack(packed, 25, np.int32)
+    units, missing, window = unpack(packed, 23, np.uint64), unpack(packed, 25, np.int32), unpack(packed, 27, np.uint64)
     texts = len(offsets) - 1
-    status = unpack(packed, 27, np.uint8)[:texts]
+    status = unpack(packed, 29, np.uint8)[:texts]
     for text in range(texts):
         status[text] = DONE
     id_offsets[0] = 0
     finder = first_bytes, grams, lengths, longer, prefixes, units
-    outputs = missing, status, id_offsets[1:], ids
+    outputs = missing, window, status, id_offsets[1:], ids
     undone = call_address_for_int(
         packed[0],
         data,

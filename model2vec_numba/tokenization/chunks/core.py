@@ -29,6 +29,7 @@ from model2vec_numba.tokenization.chunks.kernel import (
 )
 from model2vec_numba.tokenization.chunks.rows import MAX_IDS
 from model2vec_numba.tokenization.chunks.rules import ChunkRule
+from model2vec_numba.tokenization.chunks.windows import make_window
 from model2vec_numba.tokenization.stages import DONE, SHORT_BYTES, PackedCore
 from model2vec_numba.tokenization.subsets import replace_texts, select_texts
 
@@ -53,16 +54,17 @@ class _Scratch:
 
     Attributes:
         state, gaps, missing, slots: see `look_up_chunks`.
+        window: see `make_window`.
         tokens: the ids of a short text.
         core: the memory of the core. ``None``: it was not needed yet.
     """
 
-    __slots__ = ("core", "gaps", "missing", "slots", "state", "tokens")
+    __slots__ = ("core", "gaps", "missing", "slots", "state", "tokens", "window")
 
     def __init__(self) -> None:
         self.state = np.zeros(State.SIZE, np.int64)
         self.gaps, self.missing = np.empty((MAX_GAPS, 3), np.int64), np.empty((MAX_GAPS, 3), np.int64)
-        self.slots = np.zeros(SLOTS, np.int32)
+        self.slots, self.window = np.zeros(SLOTS, np.int32), make_window()
         self.tokens = TokenBatch(np.empty(SHORT_BYTES + MAX_IDS, np.int32), np.zeros(2, np.int64))
         self.core: Any = None
 
@@ -92,7 +94,7 @@ class ChunkedCore:
         """Return what tokenises a few texts with one call, as `Core.pack` describes."""
         scratch = self.make_scratch()
         data, offsets, ids = read_only(np.zeros(BLOCK, np.uint8)), np.zeros(2, np.int64), scratch.tokens.ids
-        memory = scratch.state, scratch.gaps, scratch.missing, scratch.slots
+        memory = scratch.state, scratch.gaps, scratch.missing, scratch.slots, scratch.window
         arguments = (data, offsets, *self._settings, _UNBOUNDED, self._cache.rows, False, *memory, offsets, ids)
         kernel = address_of(look_up_chunks, arguments)
         packed = pack([kernel or 0, *map(int, self._settings)], memory)
@@ -124,7 +126,7 @@ class ChunkedCore:
 
     def _look_up(self, texts: TextBatch, tokens: TokenBatch, limit: int, scratch: _Scratch, *, goes_on: bool) -> int:
         """Copy the ids of chunks to `tokens`, and return the number of gaps, as `look_up_chunks` describes."""
-        memory = scratch.gaps, scratch.missing, scratch.slots
+        memory = scratch.gaps, scratch.missing, scratch.slots, scratch.window
         arguments = *self._settings, limit, self._cache.rows, goes_on, scratch.state
         return look_up_chunks(texts.data, texts.offsets, *arguments, *memory, tokens.offsets, tokens.ids)
 

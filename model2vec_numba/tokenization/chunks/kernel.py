@@ -26,7 +26,7 @@ from model2vec_numba.tokenization.chunks.rows import (
     prefetch_large,
     prefetch_small,
 )
-from model2vec_numba.tokenization.chunks.windows import WINDOW_SIZE, WINDOW_TEXTS, fill_window
+from model2vec_numba.tokenization.chunks.windows import BEGINS_END, CHUNKS_END, TEXTS_END, WINDOW_END, fill_window
 from model2vec_numba.tokenization.lookup.hashing import hash_key
 
 __all__ = ["LONG_CHUNKS", "MAX_GAPS", "NO_GAPS", "SLOTS", "State", "fill_gaps", "gather_chunks", "insert_chunks", "look_up_chunks", "look_up_packed"]
@@ -75,6 +75,7 @@ def look_up_chunks(
     gaps: NDArray[np.int64],
     missing: NDArray[np.int64],
     slots: NDArray[np.int32],
+    window_memory: NDArray[np.uint64],
     id_offsets: NDArray[np.int64],
     ids: NDArray[np.int32],
 ) -> int:
@@ -93,6 +94,7 @@ def look_up_chunks(
             its slot; -1 if it is too long for the cache.
         slots: int32, shape (SLOTS,): a hash table of the missing chunks. A slot has one more than the number of a chunk. It is all zeros before;
             `gather_chunks` makes it all zeros again.
+        window_memory: memory to work in; see `make_window`.
         id_offsets: int64, shape (texts + 1,), output: where the ids of each text begin. The last element is where all ids end.
         ids: int32, output: the ids, one text after the other. Elements after the last id may be overwritten.
 
@@ -106,8 +108,8 @@ def look_up_chunks(
     if goes_on:
         text, position, text_at, at = state[_TEXT], state[_POSITION], state[_TEXT_AT], state[_AT]
     id_offsets[text] = text_at
-    begins, chunks = np.empty(WINDOW_SIZE, np.int64), np.empty(CHUNK_WIDTH * WINDOW_SIZE, np.uint64)
-    text_chunks, edge = np.empty(WINDOW_TEXTS, np.int64), np.zeros(BLOCK, np.uint8)
+    begins, chunks = window_memory[:BEGINS_END].view(np.int64), window_memory[BEGINS_END:CHUNKS_END]
+    text_chunks, edge = window_memory[CHUNKS_END:TEXTS_END].view(np.int64), window_memory[TEXTS_END:WINDOW_END].view(np.uint8)
     layout = layout_of(cache)
     room = len(ids) - MAX_IDS
     # The ids of a text after `limit_at` do not count.
@@ -187,12 +189,12 @@ def look_up_packed(
 ) -> int:
     """Tokenise a few texts whose chunks are all in the cache, as `PackedCore` describes.
 
-    `packed`: the address of `look_up_chunks`, its four settings, and its arrays `state`, `gaps`, `missing` and `slots`; see `pack`.
+    `packed`: the address of `look_up_chunks`, its four settings, and its arrays `state`, `gaps`, `missing` and `slots`, and a window; see `pack`.
     """
     trims, after_newline, drops_space, looks_further = packed[1] != 0, packed[2] != 0, packed[3] != 0, packed[4] != 0
     state, slots = unpack(packed, 5, np.int64), unpack(packed, 11, np.int32)
     gaps, missing = unpack(packed, 7, np.int64).reshape(-1, 3), unpack(packed, 9, np.int64).reshape(-1, 3)
-    memory = state, gaps, missing, slots, id_offsets, ids
+    memory = state, gaps, missing, slots, unpack(packed, 13, np.uint64), id_offsets, ids
     found = call_address_for_int(packed[0], data, offsets, trims, after_newline, drops_space, looks_further, max_tokens, cache, False, *memory)
     if found >= 0:
         _clear_slots(missing, state[_MISSING], slots)

@@ -26,17 +26,27 @@ from model2vec_numba.tokenization.chunks.rows import (
 )
 from model2vec_numba.tokenization.lookup.hashing import hash_key, word_key
 
-__all__ = ["WINDOW_SIZE", "WINDOW_TEXTS", "fill_window"]
+__all__ = ["BEGINS_END", "CHUNKS_END", "TEXTS_END", "WINDOW_END", "fill_window", "make_window"]
 
 # A window has about this many chunks, of at most this many texts. With twice as many chunks, a look-up took the same time.
 _WINDOW_CHUNKS = 100
 WINDOW_TEXTS = 64
 # The length of the arrays of a window. The chunks of a last block may be added to a window that is nearly full.
 WINDOW_SIZE = _WINDOW_CHUNKS + 2 * BLOCK
+# The arrays of a window are parts of one array of uint64: these are their ends. Making four arrays took longer than cutting a sentence.
+BEGINS_END = WINDOW_SIZE
+CHUNKS_END = BEGINS_END + CHUNK_WIDTH * WINDOW_SIZE
+TEXTS_END = CHUNKS_END + WINDOW_TEXTS
+WINDOW_END = TEXTS_END + BLOCK // 8
 # Most blocks have no more chunks than this.
 _EXPECTED_CHUNKS = 12
 _ONE = np.uint64(1)
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
+
+
+def make_window() -> NDArray[np.uint64]:
+    """Return memory for the window of a call. No two calls may use the same memory at once."""
+    return np.zeros(WINDOW_END, np.uint64)
 
 
 @inner
