@@ -12,11 +12,8 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
-from numpy.typing import NDArray
 
-from model2vec_numba.jit.decorators import compiled
-
-__all__ = ["bfloat_to_float", "converts_half", "half_to_float", "like", "to_float", "to_half"]
+__all__ = ["bfloat_to_float", "converts_half", "float_to_half", "half_to_float", "like", "to_float"]
 
 
 _WORD = ir.IntType(32)
@@ -108,7 +105,6 @@ def _to_float(element):  # type: ignore[no-untyped-def]
     return lambda element: np.float32(element)
 
 
-_FLOAT = ir.FloatType()
 _FEWER_FRACTION_BITS = 13
 # As the bits of a float32: the smallest normal number of half precision, the smallest number that is too large for it, and infinity.
 _NORMAL_BITS = 0x38800000
@@ -120,38 +116,29 @@ _HALF_INFINITY, _HALF_NAN = 0x7C00, 0x7E00
 _ROUND_AND_REBIAS = 0xFFF - (112 << 23)
 
 
-@intrinsic
-def _float_to_half(_typing_context: Any, value: Any) -> Any:
-    """Round a float32 to the nearest IEEE binary16 number (ties to even) and return its bits."""
-    if value != types.float32:
-        return None
-
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        if converts_half(context):
-            return builder.bitcast(builder.fptrunc(arguments[0], ir.HalfType()), ir.IntType(16))
-        bits = builder.bitcast(arguments[0], _WORD)
-        magnitude = builder.and_(bits, _WORD(0x7FFFFFFF))
-        odd = builder.and_(builder.lshr(magnitude, _WORD(_FEWER_FRACTION_BITS)), _WORD(1))
-        normal = builder.lshr(builder.add(builder.add(magnitude, _WORD(_ROUND_AND_REBIAS)), odd), _WORD(_FEWER_FRACTION_BITS))
-        # The last bit of a sum with 0.5 is the smallest number of half precision, so the addition rounds.
-        sum_of_small = builder.fadd(builder.bitcast(magnitude, _FLOAT), ir.Constant(_FLOAT, 0.5))
-        small = builder.sub(builder.bitcast(sum_of_small, _WORD), builder.bitcast(ir.Constant(_FLOAT, 0.5), _WORD))
-        large = builder.select(builder.icmp_unsigned(">", magnitude, _WORD(_INFINITY_BITS)), _WORD(_HALF_NAN), _WORD(_HALF_INFINITY))
-        found = builder.select(builder.icmp_unsigned("<", magnitude, _WORD(_NORMAL_BITS)), small, normal)
-        found = builder.select(builder.icmp_unsigned(">=", magnitude, _WORD(_TOO_LARGE_BITS)), large, found)
-        sign = builder.and_(builder.lshr(bits, _WORD(16)), _WORD(0x8000))
-        return builder.trunc(builder.or_(found, sign), ir.IntType(16))
-
-    return types.uint16(types.float32), generate
-
-
-@compiled()
-def to_half(vectors: NDArray[np.float32], out: NDArray[np.uint16]) -> None:
-    """Round `vectors`, shape (texts, dim), to half precision, and write the bits to `out`, of the same shape.
+def float_to_half(context: Any, builder: Any, values: Any) -> Any:
+    """Build the conversion of float32 numbers to the bits of the nearest IEEE binary16 numbers (ties to even). `values` is a vector of numbers.
 
     NumPy's conversion, which does not use the processor's instruction, took 1.2 to 1.6 us for 256 numbers, half the time of encoding. This takes
-    0.05 us, and 0.3 us on processors without such an instruction.
+    0.02 us, and 0.3 us on processors without such an instruction.
     """
-    for i in range(out.shape[0]):
-        for d in range(out.shape[1]):
-            out[i, d] = _float_to_half(vectors[i, d])
+    half = like(values, ir.IntType(16))
+    if converts_half(context):
+        return builder.bitcast(builder.fptrunc(values, like(values, ir.HalfType())), half)
+
+    def same(number: int) -> Any:
+        return _same(values, _WORD, number)
+
+    bits = builder.bitcast(values, like(values, _WORD))
+    magnitude = builder.and_(bits, same(0x7FFFFFFF))
+    odd = builder.and_(builder.lshr(magnitude, same(_FEWER_FRACTION_BITS)), same(1))
+    normal = builder.lshr(builder.add(builder.add(magnitude, same(_ROUND_AND_REBIAS)), odd), same(_FEWER_FRACTION_BITS))
+    # The last bit of a sum with 0.5 is the smallest number of half precision, so the addition rounds.
+    addend = _same(values, ir.FloatType(), 0.5)
+    sum_of_small = builder.fadd(builder.bitcast(magnitude, values.type), addend)
+    small = builder.sub(builder.bitcast(sum_of_small, bits.type), builder.bitcast(addend, bits.type))
+    large = builder.select(builder.icmp_unsigned(">", magnitude, same(_INFINITY_BITS)), same(_HALF_NAN), same(_HALF_INFINITY))
+    found = builder.select(builder.icmp_unsigned("<", magnitude, same(_NORMAL_BITS)), small, normal)
+    found = builder.select(builder.icmp_unsigned(">=", magnitude, same(_TOO_LARGE_BITS)), large, found)
+    sign = builder.and_(builder.lshr(bits, same(16)), same(0x8000))
+    return builder.trunc(builder.or_(found, sign), half)

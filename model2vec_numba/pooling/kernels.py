@@ -22,6 +22,7 @@ from model2vec_numba.jit.atomics import fetch_and_increment
 from model2vec_numba.jit.decorators import compiled, inner
 from model2vec_numba.jit.pointers import address_of, call_address
 from model2vec_numba.jit.simd import CACHE_LINE
+from model2vec_numba.jit.stack import stack_array
 from model2vec_numba.parallel.workers import parallel_for_each
 from model2vec_numba.pooling.half import to_float
 from model2vec_numba.pooling.row_sums import (
@@ -39,7 +40,19 @@ from model2vec_numba.pooling.row_sums import (
 )
 from model2vec_numba.pooling.table import EmbeddingTable
 
-__all__ = ["BLOCK", "CHUNK", "PARALLEL_TOKENS", "gather_rows", "make_sum_rows", "pool", "pool_address", "pool_long_text", "pool_texts", "rows"]
+__all__ = [
+    "BLOCK",
+    "CHUNK",
+    "PARALLEL_TOKENS",
+    "gather_rows",
+    "make_sum_rows",
+    "pool",
+    "pool_address",
+    "pool_long_text",
+    "pool_texts",
+    "pool_through",
+    "rows",
+]
 
 # The sum of 64 rows of int8 is at most 64 * 128 = 8,192 in magnitude. 64 float32 additions, four at a time, have an error of less than 1e-6 of the
 # sum of magnitudes. With blocks, the mean of 512 repeats of one token has an error of 2e-7. In one long float32 sum it is 1.3e-6.
@@ -63,6 +76,12 @@ _PARALLEL_CHUNKS_AT_ONCE = 2048
 # they have few elements.
 _FEW_DIMENSIONS = 32
 
+# The row of each token of a block, and the rows after it to prefetch.
+_BLOCK_ROWS = BLOCK + AHEAD
+
+# Sums of at most this many columns are on the stack, where they have at most 2.3 kB.
+_STACK_COLUMNS = 288
+
 
 def pool(table: EmbeddingTable, tokens: TokenBatch, normalize: bool, out: NDArray[np.float32]) -> None:
     """Write the vector of each text of `tokens` to its row of `out`, float32 of shape (texts, dim).
@@ -70,13 +89,19 @@ def pool(table: EmbeddingTable, tokens: TokenBatch, normalize: bool, out: NDArra
     If `out` has fewer columns than the table, the vectors are those of a table that has only these columns, to the bit.
     """
     arrays = (table.elements, table.factors, table.mapping, table.scale, tokens.ids, tokens.offsets)
-    pool_texts(*arrays, normalize, 0, len(tokens), out, _NO_SUMS)
+    pool_texts(*arrays, normalize, 0, len(tokens), out, _NO_SUMS, 0, 0)
+
+
+def pool_through(table: EmbeddingTable, tokens: TokenBatch, normalize: bool, dim: int, writer: int, form: int) -> None:
+    """Pool the texts of `tokens` as `pool` does, with a function that writes the vectors; see `pool_texts`. `dim`: the number of dimensions."""
+    arrays = (table.elements, table.factors, table.mapping, table.scale, tokens.ids, tokens.offsets)
+    pool_texts(*arrays, normalize, 0, len(tokens), np.empty((0, dim), np.float32), _NO_SUMS, writer, form)
 
 
 def pool_address(table: EmbeddingTable) -> int | None:
     """Return the address of `pool_texts` for a table. ``None`` if this version of numba has no way to get it."""
     arrays = (table.elements, table.factors, table.mapping, table.scale, np.empty(0, np.int32), np.zeros(1, np.int64))
-    return address_of(pool_texts, (*arrays, False, 0, 0, _NO_VECTORS, _NO_SUMS))
+    return address_of(pool_texts, (*arrays, False, 0, 0, _NO_VECTORS, _NO_SUMS, 0, 0))
 
 
 def pool_long_text(table: EmbeddingTable, ids: NDArray[np.int32], normalize: bool, vector: NDArray[np.float32], threads: int) -> None:
@@ -93,7 +118,7 @@ def pool_long_text(table: EmbeddingTable, ids: NDArray[np.int32], normalize: boo
     if address is None:
 
         def sum_some(first: int) -> None:
-            pool_texts(table.elements, *arrays, False, first, min(first + _CHUNKS_AT_ONCE, len(sums)), _NO_VECTORS, sums)
+            pool_texts(table.elements, *arrays, False, first, min(first + _CHUNKS_AT_ONCE, len(sums)), _NO_VECTORS, sums, 0, 0)
 
         parallel_for_each(sum_some, range(0, len(sums), _CHUNKS_AT_ONCE), threads)
     else:
@@ -148,6 +173,8 @@ def pool_texts(
     last: int,
     out: NDArray[np.float32],
     sums: NDArray[np.float64],
+    writer: int,
+    form: int,
 ) -> None:
     """Write the vectors of texts ``first`` to ``last - 1`` to their rows of `out`, float32 of shape (texts, dim).
 
@@ -162,26 +189,36 @@ def pool_texts(
         ids, offsets: see `TokenBatch`. Every id must have a weight and a row.
         normalize: whether to divide by the norm.
         first, last: the numbers of the first text and of the text after the last one.
-        out: float32, shape (texts, dim), output, unless `sums` has rows.
+        out: float32, shape (texts, dim), output, unless `sums` has rows. With a `writer`, shape (0, dim).
         sums: float64, shape (texts, dim) or (0, dim), output. If it has rows, the sums of the texts, without the scale, are written to it, and
             nothing is written to `out`. The texts must then have at most `CHUNK` tokens.
+        writer: 0, or the address of a kernel that writes each vector in another form. It gets the address of the sum of the rows, the size of an
+            element of the sum (2 for int16, 4 for float32, 8 for float64), the factor that makes the vector of the sum, `form`, and the number of
+            the text. All are numbers, because passing arrays takes as long as the writing.
+        form: a number for the writer.
     """
     dim = sums.shape[1] if len(sums) > 0 else out.shape[1]
     # There may be more ids after the ids of the last text, which have no meaning.
     ids = ids[: offsets[len(offsets) - 1]]
     margins = _margins(matrix, dim)
-    block = np.empty(margins[0] + dim + margins[1], sum_dtype(matrix, weights))[margins[0] : margins[0] + dim]
-    chunk = np.empty(dim, np.float64)
-    total = np.empty(dim, np.float64)
-    rows = np.empty(BLOCK + AHEAD, np.int32)
-    factors = np.empty(BLOCK, np.float32)
+    # Making these arrays, and the next two, with `np.empty` took longer than adding the rows of a short text.
+    width = margins[0] + dim + margins[1]
+    whole_block = stack_array(_STACK_COLUMNS, sum_dtype(matrix, weights))
+    if width > _STACK_COLUMNS:
+        whole_block = np.empty(width, sum_dtype(matrix, weights))
+    block = whole_block[margins[0] : margins[0] + dim]
+    rows, factors = stack_array(_BLOCK_ROWS, np.int32), stack_array(BLOCK, np.float32)
+    # Only texts of more than a block need these.
+    chunk = total = stack_array(0, np.float64)
     for text in range(first, last):
         begin, end = offsets[text], offsets[text + 1]
         if 0 < end - begin <= BLOCK and dim >= _FEW_DIMENSIONS and len(sums) == 0:
             # Most texts have one block, so no total is needed.
             _sum_block(matrix, weights, mapping, ids, begin, end - begin, margins, rows, factors, block)
-            _finish(block, end - begin, normalize, scale, out[text])
+            _write(block, end - begin, normalize, scale, out, writer, form, text)
             continue
+        if len(total) != dim:
+            chunk, total = np.empty(dim, np.float64), np.empty(dim, np.float64)
         total[:] = 0
         for at in range(begin, end, CHUNK):
             _sum_chunk(matrix, weights, mapping, ids, at, min(at + CHUNK, end), margins, block, rows, factors, chunk)
@@ -192,7 +229,7 @@ def pool_texts(
             for d in range(dim):
                 sums[text, d] = total[d]
         else:
-            _finish(total, end - begin, normalize, scale, out[text])
+            _write(total, end - begin, normalize, scale, out, writer, form, text)
 
 
 @inner
@@ -387,13 +424,28 @@ def _add_exactly(
 
 
 @inner
-def _finish(total: NDArray[Any], count: int, normalize: bool, scale: float, vector: NDArray[np.float32]) -> None:
-    """Write the mean of `count` rows, whose sum is `total`, to `vector`: divided by its norm if `normalize`, else times `scale`."""
-    factor = scale / max(count, 1)
+def _write(total: NDArray[Any], count: int, normalize: bool, scale: float, out: NDArray[np.float32], writer: int, form: int, text: int) -> None:
+    """Write the vector of a text with `count` rows, whose sum is `total`, to ``out[text]``, or call the writer; see `pool_texts`."""
+    factor = _factor(total, count, normalize, scale)
+    if writer != 0:
+        call_address(writer, total.ctypes.data, total.itemsize, factor, form, text)
+    else:
+        _scale(total, factor, out[text])
+
+
+@inner
+def _factor(total: NDArray[Any], count: int, normalize: bool, scale: float) -> float:
+    """Return the factor that makes the vector of the sum of `count` rows: the mean, divided by its norm if `normalize`, else times `scale`."""
     if normalize:
         square = sum_of_squares(total)
         # The sum is divided by its own norm: the count and the scale cancel out.
-        factor = 1 / np.sqrt(square) if square > 0 else np.float64(1)
+        return 1 / np.sqrt(square) if square > 0 else np.float64(1)
+    return scale / max(count, 1)
+
+
+@inner
+def _scale(total: NDArray[Any], factor: float, vector: NDArray[np.float32]) -> None:
+    """Write ``total * factor`` to `vector`."""
     for d in range(len(total)):
         vector[d] = np.float32(total[d] * factor)
 
@@ -426,7 +478,7 @@ def sum_chunks(
     for _ in prange(threads):
         chunk = fetch_and_increment(next_chunk)
         while chunk < len(sums):
-            call_address(address, matrix, weights, mapping, scale, ids, offsets, False, chunk, chunk + 1, vectors, sums)
+            call_address(address, matrix, weights, mapping, scale, ids, offsets, False, chunk, chunk + 1, vectors, sums, 0, 0)
             chunk = fetch_and_increment(next_chunk)
 
 
@@ -437,7 +489,7 @@ def finish_sums(sums: NDArray[np.float64], count: int, normalize: bool, scale: f
     for chunk in range(len(sums)):
         for d in range(len(vector)):
             total[d] += sums[chunk, d]
-    _finish(total, count, normalize, scale, vector)
+    _scale(total, _factor(total, count, normalize, scale), vector)
 
 
 @compiled()

@@ -5,6 +5,7 @@ The integer and binary types are those of `quantize_embeddings` in sentence-tran
 
 from __future__ import annotations
 
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -89,7 +90,9 @@ class WantedForm(NamedTuple):
 
     def make(self, dim: int, normalize: bool) -> Form:
         """Return the form for a model with `dim` dimensions. `normalize`: whether vectors are normalised. It raises what `make_form` raises."""
-        form = make_form(dim, self.dimensionality, self.precision, self.ranges)
+        is_simple = self.ranges is None and type(self.precision) is str and (self.dimensionality is None or type(self.dimensionality) is int)
+        make = _kept_form if is_simple else partial(make_form, ranges=self.ranges)
+        form = make(dim, self.dimensionality, self.precision)
         return form._replace(pooled=dim) if self.cuts_last and normalize else form
 
 
@@ -130,6 +133,10 @@ def make_form(
         raise ValueError(f"ranges is for the precisions 'int8' and 'uint8', not for {precision!r}")
     columns = -(-kept // 8) if precision in {"binary", "ubinary"} else kept
     return Form(kept, kept, precision, np.dtype(PRECISIONS[precision]), columns, starts, steps)
+
+
+# Making a form takes as long as encoding a short text. Equal arguments of other types, such as ``True`` and 1, may be refused, so they are not kept.
+_kept_form = lru_cache(maxsize=64)(make_form)
 
 
 def _read_ranges(ranges: ArrayLike | None, dim: int, precision: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from model2vec_numba.checks import checked_count
+from model2vec_numba.vectors.arrow import as_vectors
 from model2vec_numba.vectors.form import PRECISIONS, make_form
 
 __all__ = ["SearchResult", "semantic_search"]
@@ -21,6 +22,12 @@ __all__ = ["SearchResult", "semantic_search"]
 # The numbers of vectors and queries whose scores are in memory at once: 2 MB, and 4 MB of vectors of 256 dimensions.
 _BLOCK = 4096
 _QUERIES = 128
+# If many vectors are wanted, a block has this many times their number, because the first block chooses at least as many candidates as are wanted.
+# Then fewer queries are searched at a time, so that their scores take 16 MB.
+_WANTED_IN_BLOCK = 8
+_SCORES = 1 << 22
+# With more entries for each query than this, ordering one query after the other takes less time than ordering all at once.
+_MANY_ENTRIES = 64
 # A sum of this many products of bytes is below 2 ** 24, so it is exact in float32.
 _EXACT_COLUMNS = 256
 # The number of products that are computed again at once. With more, the memory for them is new each time, and they take four times as long.
@@ -62,7 +69,8 @@ def semantic_search(
 
     Args:
         queries: shape (queries, dim), or one query, shape (dim,).
-        vectors: shape (vectors, dim). It may be a memory map. It is read in blocks, so little memory is needed besides.
+        vectors: shape (vectors, dim). It may be a memory map. It is read in blocks, so little memory is needed besides. Vectors and queries may be
+            Arrow columns too, such as those of `StaticModel.encode_arrow` and `encode_table`. A column with one chunk is not copied.
         top_k: the number of vectors to return for each query.
         precision: the precision with which `StaticModel.encode` wrote both. It is needed for arrays of int8 (``"int8"`` or ``"binary"``) and of uint8
             (``"uint8"`` or ``"ubinary"``), because these types alone do not tell whether their elements are numbers or bits.
@@ -73,13 +81,15 @@ def semantic_search(
     Returns:
         The scores and the indices, each of shape (queries, k) with the smaller of `top_k` and the number of vectors as ``k``; for one query, (k,).
         A zero vector in floating point, such as that of an empty text, has no direction: it comes last, with the score minus infinity. So does a
-        vector with NaN. Integers and bits cannot tell that a vector was zero: leave empty texts out. A query that is zero is equally similar to all.
+        vector with NaN, or one that is null in Arrow. Integers and bits cannot tell that a vector was zero: leave empty texts out. A query that is
+        zero is equally similar to all.
 
     Raises:
         TypeError: the type of an array is wrong, or the precision is needed.
-        ValueError: the shapes do not match, `top_k` is less than 1, the precision is not known, or the ranges are wrong or missing.
+        ValueError: the shapes do not match, `top_k` is less than 1, the precision is not known, or the ranges are wrong or missing. Or a query is
+            null, or a vector that is not floating point.
     """
-    asked, searched = np.asarray(queries), np.asarray(vectors)
+    asked, searched = as_vectors(queries, "queries", nulls=False), as_vectors(vectors, "vectors", nulls=True)
     form = _find_precision(asked, searched, precision, with_ranges=ranges is not None)
     if searched.ndim != 2 or asked.ndim not in {1, 2} or asked.shape[-1] != searched.shape[1] or not searched.shape[1]:
         raise ValueError(f"queries must have shape (queries, dim) or (dim,) and vectors (vectors, dim), not {asked.shape} and {searched.shape}")
@@ -90,11 +100,13 @@ def semantic_search(
     indices = np.empty((len(rows), k), np.int64)
     widen = _as_float32 if ranges is None else _middles(searched.shape[1], form, ranges)
     make = partial(_FloatScores, widen) if is_float else _BitScores if is_binary else _IntegerScores
-    for first in range(0, len(rows) if k else 0, _QUERIES):
-        part = slice(first, first + _QUERIES)
+    # A block of fewer vectors than `k` would not tell which scores are too low.
+    block = min(max(_BLOCK, _WANTED_IN_BLOCK * k), max(_BLOCK, len(searched)))
+    together = min(_QUERIES, max(1, _SCORES // block))
+    for first in range(0, len(rows) if k else 0, together):
+        part = slice(first, first + together)
         best = _Best(len(rows[part]), k, scores.dtype.type)
-        # A block of fewer vectors than `k` would not tell which scores are too low.
-        _search(make(rows[part]), searched, best, max(_BLOCK, 2 * k))
+        _search(make(rows[part]), searched, best, block)
         best.write(scores[part], indices[part])
     if is_binary:
         scores = -scores
@@ -271,12 +283,13 @@ class _Best:
         """Set the limits of queries that have none, from the scores of a block, if it has `k` vectors. `errors` are the bounds of their errors."""
         without = np.flatnonzero(np.isneginf(self._limits))
         if len(without) and scores.shape[1] >= self._k:
-            known = scores[without].astype(np.float64)
-            known[np.isnan(known)] = -np.inf
+            known = scores[without]
+            if known.dtype.kind == "f":
+                known[np.isnan(known)] = -np.inf
             place = known.shape[1] - self._k
             known.partition(place, axis=1)
             # Without errors, scores that are equal to the last one of the best must be above the limit.
-            self._limits[without] = known[:, place] - np.where(errors[without] > 0, errors[without], 1)
+            self._limits[without] = known[:, place].astype(np.float64) - np.where(errors[without] > 0, errors[without], 1)
 
     def candidates(self, scores: NDArray[Any], errors: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Return the rows and columns of the scores of a block that may be among the best ones."""
@@ -304,9 +317,16 @@ class _Best:
     def _order(self) -> None:
         """Order the entries, drop those after the first `k` of each query, and raise the limits."""
         queries, positions, scores = self._entries
-        order = np.lexsort((positions, -scores, queries))
-        begins = np.searchsorted(queries[order], np.arange(len(self._limits)))
-        order = order[np.arange(len(order)) - begins[queries[order]] < self._k]
+        if len(queries) < _MANY_ENTRIES * len(self._limits):
+            order = np.lexsort((positions, -scores, queries))
+            begins = np.searchsorted(queries[order], np.arange(len(self._limits)))
+            order = order[np.arange(len(order)) - begins[queries[order]] < self._k]
+        else:
+            # The numbers of queries fit into a byte, for which NumPy has a fast sort. Both sorts keep the order of equal elements. The entries of
+            # a query that have equal scores are in the order of their positions already.
+            grouped = np.argsort(queries.astype(np.uint8), kind="stable")
+            groups = np.split(grouped, np.cumsum(np.bincount(queries, minlength=len(self._limits)))[:-1])
+            order = np.concatenate([group[np.argsort(-scores[group], kind="stable")[: self._k]] for group in groups])
         self._entries = queries, positions, scores = queries[order], positions[order], scores[order]
         self._ordered = len(queries)
         counts = np.bincount(queries, minlength=len(self._limits))

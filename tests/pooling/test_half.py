@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from numba import njit
 
-from model2vec_numba.pooling.half import to_float, to_half
+from model2vec_numba.pooling.half import to_float
+from model2vec_numba.vectors.form import make_form
+from model2vec_numba.vectors.kernels import write_vectors
 
 
 @njit
@@ -64,11 +66,11 @@ def test_to_half() -> None:
     for given in (values, halfway, *beside, limits, random):
         with np.errstate(over="ignore", invalid="ignore"):
             expected = given.astype(np.float16)
-        found = np.empty((1, len(given)), np.uint16)
-        to_half(given[None], found)
+        found = np.empty((1, len(given)), np.float16)
+        write_vectors(given[None], make_form(len(given), precision="float16"), found)
         numbers = ~np.isnan(given)
-        np.testing.assert_array_equal(found[0][numbers], expected.view(np.uint16)[numbers])
-        assert np.isnan(found[0][~numbers].view(np.float16)).all()
+        np.testing.assert_array_equal(found.view(np.uint16)[0][numbers], expected.view(np.uint16)[numbers])
+        assert np.isnan(found[0][~numbers]).all()
 
 
 @pytest.mark.exhaustive

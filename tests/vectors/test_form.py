@@ -16,6 +16,7 @@ from reference import in_precision
 
 from model2vec_numba import StaticModel, quantization_ranges, quantize_model
 from model2vec_numba.starting.mode import VARIABLE
+from model2vec_numba.vectors import kernels
 from model2vec_numba.vectors.form import PRECISIONS, Form, make_form
 from model2vec_numba.vectors.kernels import write_vectors
 from model2vec_numba.vectors.plain import write_plainly
@@ -247,3 +248,51 @@ def test_arrow_dtype(default_model: StaticModel) -> None:
         default_model.encode_arrow(array, dtype="float16", precision="int8")
     with pytest.raises(ValueError, match="dtype must be 'float32' or 'float16'"):
         default_model.encode_arrow(array, dtype="int8")
+
+
+@pytest.mark.parametrize("dtype", ["i2", "f4", "f8"])
+def test_sums_are_written_as_their_float32_vectors(dtype: str) -> None:
+    """The kernels get sums and a factor. They compute integers with multiplications, which must be right to the bit at the ends of the steps."""
+    rng = np.random.default_rng(5)
+    for dim in (1, 31, 64, 100):
+        for far in (0.0, 1.0, 30.0, 1e5):
+            factor = float(rng.choice([1.0, 0.01, 1 / 3, 1e-4, 1e-21, 3e-42, 1e25]) * rng.uniform(1, 2))
+            totals = (rng.normal(size=(300, dim)) * 300).round() if dtype == "i2" else rng.normal(size=(300, dim)) * rng.choice([1e-3, 1, 1e4])
+            totals[rng.random(totals.shape) < 0.1] = 0
+            totals = totals.astype(dtype)
+            if dtype != "i2":
+                totals[0], totals[1] = np.nan, np.inf
+            with np.errstate(all="ignore"):
+                # NumPy 1 would multiply float32 numbers by a float64 in float32.
+                vectors = (totals.astype(np.float64) * factor).astype(np.float32)
+            # Many vectors are at the ends of steps: a step is the distance of some vectors.
+            middle, width = vectors[2].astype(np.float64), np.abs(vectors[3:]).max(axis=0).astype(np.float64) + 1e-44
+            low = (middle - width * (1 + far)).astype(np.float32)
+            ranges = np.stack([low, low + np.maximum(width, np.abs(low) * 1e-6) * rng.choice([2, 255 / 512])]).astype(np.float32)
+            for precision in ("float16", "int8", "uint8", "binary", "ubinary"):
+                form = make_form(dim, None, precision, ranges if precision in {"int8", "uint8"} else None)
+                out = np.empty((len(totals), form.columns), form.dtype)
+                packed = kernels._Packed(form, out)
+                for text, total in enumerate(totals):
+                    kernels.write_sum(total.ctypes.data, total.itemsize, factor, packed.address, text)
+                with np.errstate(all="ignore"):
+                    assert_same(out[1:], in_precision(vectors[1:], precision, ranges))
+                if dtype != "i2":
+                    # Of NaN.
+                    lowest = {"float16": np.nan, "int8": -128, "binary": -128}.get(precision, 0)
+                    np.testing.assert_array_equal(out[0], lowest)
+
+
+@pytest.mark.parametrize("precision", ["int8", "uint8"])
+def test_the_neighbours_of_every_step(precision: str) -> None:
+    """Each float32 around the end of each step, for steps of many lengths and starts, has the integer of the division."""
+    rng = np.random.default_rng(6)
+    lows = np.concatenate([rng.uniform(-1, 0, 96), rng.uniform(-30, 30, 32)]).astype(np.float32)
+    ranges = np.stack([lows, lows + rng.uniform(0.01, 2, 128).astype(np.float32)])
+    form = make_form(128, None, precision, ranges)
+    ends = ranges[0] + np.arange(256)[:, None] * form.steps.astype(np.float64)
+    for distance in range(-6, 7):
+        vectors = (ends.astype(np.float32).view(np.int32) + distance).view(np.float32)
+        out = np.empty(vectors.shape, form.dtype)
+        write_vectors(vectors, form, out)
+        assert_same(out, in_precision(vectors, precision, ranges))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from model2vec_numba import StaticModel, quantization_ranges, semantic_search
 from model2vec_numba.vectors import search
+from model2vec_numba.vectors.arrow import as_vectors
 
 TEXTS = ("a warm coat", "cheap bread", "the football team", "apples in the rain", "a black piano")
 
@@ -217,3 +218,70 @@ def test_wrong_arguments() -> None:
     for queries, vectors in ((floats, floats[:, :3]), (floats, floats[0]), (floats[None], floats), (floats[:, :0], floats[:, :0])):
         with pytest.raises(ValueError, match="queries must have shape"):
             semantic_search(queries, vectors)
+
+
+def test_many_wanted_vectors() -> None:
+    """Blocks grow with their number, and the entries of each query are ordered by themselves."""
+    rng = np.random.default_rng(11)
+    vectors = rng.integers(-3, 4, (9000, 8)).astype(np.float32)
+    vectors[::7] = 0
+    for k in (500, 3000, 10_000):
+        check(vectors[1:9], vectors, k, "float32")
+    check(vectors[1:9].astype(np.int8), vectors.astype(np.int8), 2000, "int8")
+    check(vectors[1:9].astype(np.uint8), vectors.astype(np.uint8), 2000, "ubinary")
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16", "int8", "binary", "ubinary"])
+def test_arrow_columns(precision: str, default_model: StaticModel) -> None:
+    pa = pytest.importorskip("pyarrow")
+    texts = [*TEXTS, "", "a red car"] * 5
+    arguments: dict[str, Any] = {"ranges": quantization_ranges(default_model.encode(texts))} if precision == "int8" else {}
+    vectors = default_model.encode(texts, precision=precision, **arguments)
+    column = default_model.encode_arrow(pa.array(texts), precision=precision, **arguments)
+    given = None if precision.startswith("float") else precision
+    expected = semantic_search(vectors[:3], vectors[4:], 9, precision=given)
+    column = getattr(column, "combine_chunks", lambda: column)()
+    several = pa.chunked_array([column[4:9], column[9:9], column[9:]])
+    for searched in (column[4:], several, pa.chunked_array([column[4:]])):
+        for asked in (column[:3], vectors[:3], pa.chunked_array([column[:3]])):
+            found = semantic_search(asked, searched, 9, precision=given)
+            np.testing.assert_array_equal(found.indices, expected.indices)
+            np.testing.assert_array_equal(found.scores, expected.scores)
+    assert not np.asarray(as_vectors(column, "vectors", nulls=True)).flags.owndata
+    assert as_vectors(pa.chunked_array([], column.type), "vectors", nulls=True).shape == (0, vectors.shape[1])
+    if precision in {"int8", "float32"}:
+        optional = default_model.encode_arrow(pa.array(["a cold day", None, *texts]), precision=precision, **arguments)
+        if precision == "int8":
+            with pytest.raises(ValueError, match="vectors: 1 of 37 vectors are null: leave them out"):
+                semantic_search(vectors[:1], optional, precision="int8")
+        else:
+            assert semantic_search(vectors[0], optional, 37).indices[-6:].tolist() == [1, 7, 14, 21, 28, 35]
+        with pytest.raises(ValueError, match="queries: 1 of 37 vectors are null"):
+            semantic_search(optional, vectors, precision=given)
+
+
+def test_arrow_columns_of_other_kinds() -> None:
+    pa = pytest.importorskip("pyarrow")
+    kind = pa.list_(pa.float32(), 2)
+    # The memory of a null may hold any numbers.
+    values = pa.array(np.arange(1, 9, dtype=np.float32))
+    column = pa.FixedSizeListArray.from_arrays(values, 2, mask=pa.array([False, True, False, False]))
+    assert as_vectors(column, "vectors", nulls=True).tolist() == [[1, 2], [0, 0], [5, 6], [7, 8]]
+    assert as_vectors(column[1:3], "vectors", nulls=True).tolist() == [[0, 0], [5, 6]]
+    assert as_vectors(pa.array([None, [1, 2]], kind), "vectors", nulls=True).tolist() == [[0, 0], [1, 2]]
+    with pytest.raises(ValueError, match="vectors: 1 of 2 vectors hold a null"):
+        as_vectors(pa.array([[1, None], [1, 2]], kind), "vectors", nulls=True)
+    tensors = pa.ExtensionArray.from_storage(pa.fixed_shape_tensor(pa.float32(), (2,)), pa.array([[1, 2], [3, 4]], kind))
+    assert as_vectors(tensors, "vectors", nulls=True).tolist() == [[1, 2], [3, 4]]
+    for bad in (pa.array([[1.0, 2.0]]), pa.array(["a"]), pa.array([[1, 2]], pa.list_(pa.int64(), 2))):
+        with pytest.raises(TypeError, match=r"vectors is an Arrow column of .*, expected a list of fixed size"):
+            semantic_search([[1.0, 2.0]], bad)
+    with pytest.raises(TypeError, match="not a Table: choose a column"):
+        semantic_search([[1.0, 2.0]], pa.table({"vector": column}))
+
+
+def test_a_polars_series_of_vectors() -> None:
+    pl = pytest.importorskip("polars")
+    pytest.importorskip("pyarrow")
+    series = pl.Series([[1.0, 0.0], [0.0, 1.0], None], dtype=pl.Array(pl.Float32, 2))
+    assert semantic_search([0.0, 2.0], series, 3).indices.tolist() == [1, 0, 2]
