@@ -31,9 +31,9 @@ def tensors(**entries: Any) -> bytes:
     return model_bytes(new_tokenizer("a"), {"embeddings": np.zeros((5, 3), np.float32), **entries}).model
 
 
-def header(**changes: Any) -> bytes:
-    """Return a safetensors file whose header describes the matrix wrongly."""
-    return raw_safetensors({"embeddings": {**GOOD, **changes}}, BODY)
+def header(size: int = len(BODY), **changes: Any) -> bytes:
+    """Return a safetensors file whose header describes the matrix wrongly, with `size` bytes of data."""
+    return raw_safetensors({"embeddings": {**GOOD, **changes}}, bytes(size))
 
 
 class Bad(NamedTuple):
@@ -64,13 +64,15 @@ BAD_TENSORS = {
     "offset a string": Bad(header(data_offsets="ab"), ("embeddings", "'a'", "integers")),
     "offsets past the end": Bad(header(data_offsets=[30, 90]), ("embeddings", "90", "60", "truncated")),
     "offsets past any end": Bad(header(data_offsets=[2**62, 2**62 + 60]), ("embeddings", "60", "truncated")),
+    "data after the tensors": Bad(header(61), ("60 bytes of 61",)),
+    "a gap before the tensors": Bad(header(64, data_offsets=[4, 64]), ("embeddings", "[4, 64]", "begin at 0")),
     "shape does not fit the offsets": Bad(header(shape=[5, 4]), ("embeddings", "60 bytes", "expected 80", "[5, 4]")),
     "shape whose size overflows": Bad(header(shape=[2**62, 4]), ("embeddings", "60 bytes", "expected", str(2**62))),
     "shape with a negative dimension": Bad(header(shape=[-5, -3]), ("embeddings", "-5", "not negative")),
     "shape a number": Bad(header(shape=15), ("embeddings", "15", "integers")),
     "shape of many huge dimensions": Bad(header(shape=[2**62] * 2000), ("embeddings",)),
     "shape of many dimensions": Bad(header(shape=[5, 3] + [1] * 100), ("embeddings",)),
-    "shape with a zero": Bad(header(shape=[0, 2**62], data_offsets=[0, 0]), ("embedding",)),
+    "shape with a zero": Bad(header(0, shape=[0, 2**62], data_offsets=[0, 0]), ("embedding",)),
     "unknown dtype": Bad(header(dtype="F4"), ("embeddings", "'F4'", "F32")),
     "dtype not a string": Bad(header(dtype=["F32"]), ("embeddings", "['F32']", "F32")),
     "dtype endless": Bad(header(dtype="F" * 100_000), ("embeddings", "'FFF", "F32")),
@@ -78,13 +80,13 @@ BAD_TENSORS = {
     "no tensors": Bad(raw_safetensors({}, b""), ("embeddings, 0, embedding.weight",)),
     "matrix of rank 1": Bad(header(shape=[15]), ("matrix", "(15,)", "(rows, dimensions)")),
     "matrix of rank 3": Bad(header(shape=[5, 3, 1]), ("matrix", "(5, 3, 1)", "(rows, dimensions)")),
-    "matrix of rank 0": Bad(header(shape=[], data_offsets=[0, 4]), ("matrix", "()", "(rows, dimensions)")),
-    "matrix without columns": Bad(header(shape=[5, 0], data_offsets=[0, 0]), ("matrix", "(5, 0)")),
+    "matrix of rank 0": Bad(header(4, shape=[], data_offsets=[0, 4]), ("matrix", "()", "(rows, dimensions)")),
+    "matrix without columns": Bad(header(0, shape=[5, 0], data_offsets=[0, 0]), ("matrix", "(5, 0)")),
     "matrix of int32": Bad(header(dtype="I32"), ("matrix", "I32", "float32, float16", "int8")),
-    "matrix of booleans": Bad(header(dtype="BOOL", data_offsets=[0, 15]), ("matrix", "BOOL", "float32, float16", "int8")),
-    "matrix of uint8": Bad(header(dtype="U8", data_offsets=[0, 15]), ("matrix", "U8", "float32, float16", "int8")),
-    "fewer rows than ids": Bad(header(shape=[4, 3], data_offsets=[0, 48]), ("4 rows", "at least 5", "ids up to 4")),
-    "no rows": Bad(header(shape=[0, 3], data_offsets=[0, 0]), ("0 rows", "at least 5")),
+    "matrix of booleans": Bad(header(15, dtype="BOOL", data_offsets=[0, 15]), ("matrix", "BOOL", "float32, float16", "int8")),
+    "matrix of uint8": Bad(header(15, dtype="U8", data_offsets=[0, 15]), ("matrix", "U8", "float32, float16", "int8")),
+    "fewer rows than ids": Bad(header(48, shape=[4, 3], data_offsets=[0, 48]), ("4 rows", "at least 5", "ids up to 4")),
+    "no rows": Bad(header(0, shape=[0, 3], data_offsets=[0, 0]), ("0 rows", "at least 5")),
     "mapping past the last row": Bad(tensors(mapping=np.array([0, 1, 2, 5, 4])), ("mapping[3]", "is 5", "0 to 4")),
     "mapping far past the last row": Bad(tensors(mapping=np.array([0, 1, 2, 3, 2**31])), ("mapping[4]", str(2**31), "0 to 4")),
     "mapping that wraps to a row": Bad(tensors(mapping=np.array([0, 2**32, 2, 3, 4])), ("mapping[1]", str(2**32), "0 to 4")),

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -137,3 +140,37 @@ def test_real_limits(default_model: StaticModel, divided: list[int]) -> None:
     np.testing.assert_array_equal(default_model.encode([document, "short"], max_length=None, num_threads=2), expected)
     if SEVERAL_THREADS:
         assert divided == [2]
+
+
+INTERRUPTED = """
+import os, signal, threading, time
+from model2vec_numba import StaticModel
+
+model = StaticModel.from_pretrained(max_length=None)
+model.encode(["it is cold " * 400_000, "a"])
+text = "The weather is chilly, and it is cold today. " * 4_500_000
+sent = 0.0
+
+def send():
+    global sent
+    sent = time.process_time()
+    os.kill(os.getpid(), signal.SIGINT)
+
+worst = 0.0
+for moment in (0.2, 0.6, 1.0):
+    timer = threading.Timer(moment, send)
+    try:
+        timer.start()
+        model.encode(text, num_threads=1)
+        timer.join()
+    except KeyboardInterrupt:
+        worst = max(worst, time.process_time() - sent)
+print(worst)
+"""
+
+
+@pytest.mark.exhaustive
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT to its own process")
+def test_ctrl_c_in_one_text_of_200_mb() -> None:
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], check=True, capture_output=True, text=True)
+    assert float(done.stdout) < 0.5

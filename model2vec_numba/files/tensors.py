@@ -29,11 +29,12 @@ __all__ = ["Tensor", "make_header", "parse_tensors", "read_tensors"]
 _LENGTH_BYTES = 8
 # The limit of the format.
 _MAX_HEADER_BYTES = 100_000_000
-# The tensors begin at a multiple of this many bytes, which is a cache line of the processor. The `safetensors` library uses 8: then each row of a
-# matrix may touch one more line than its size needs, and pooling int8 rows of 256 dimensions from the bytes of a file takes a tenth longer.
+# The vectors begin at a multiple of this many bytes, which is a cache line of the processor. The `safetensors` library uses 8.
 _ALIGNMENT = 64
 # The maximum number of dimensions. It limits the size of the numbers in this module, so that they can be printed.
 _MAX_RANK = 8
+# The number of offsets of a tensor.
+_OFFSETS = 2
 
 # NumPy has no bfloat16. Its bits are kept as uint16.
 _NUMPY_DTYPES = {
@@ -187,12 +188,42 @@ def _entries(text: bytes, size: int, names: Collection[str], source: str, requir
     if required and first is None:
         found = ", ".join(repr(name) for name in header if name != "__metadata__") or "no tensors"
         raise ModelFormatError(f"{source}: holds {found:.200}, expected a tensor named one of {', '.join(required)}")
-    return {name: _checked_entry(size, name, entry, source) for name, entry in header.items() if name in names or name == first}
+    entries = {name: _checked_entry(size, name, entry, source) for name, entry in header.items() if name in names or name == first}
+    _check_layout(size, header, source)
+    return entries
+
+
+def _check_layout(size: int, header: Mapping[str, Any], source: str) -> None:
+    """Check what the `safetensors` library checks of all tensors: they follow each other without gaps, to the end of the file.
+
+    A test compares with the library. Opening each file with it too would map the file into memory.
+    """
+    metadata = header.get("__metadata__") or {}
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise ModelFormatError(f"{source}: __metadata__ is {metadata!r:.200}, expected an object with strings")
+    places = []
+    for name, entry in header.items():
+        if name != "__metadata__":
+            found = entry.get("data_offsets") if isinstance(entry, dict) else None
+            if not (isinstance(found, list) and len(found) == _OFFSETS and all(type(offset) is int and 0 <= offset <= size for offset in found)):
+                raise ModelFormatError(
+                    f"{source}: tensor {name!r:.80}: header entry {entry!r:.200}, expected dtype, shape and two data_offsets from 0 to {size}"
+                )
+            places.append((*found, name))
+    position = 0
+    for begin, end, name in sorted(places):
+        if begin != position or end < begin:
+            raise ModelFormatError(
+                f"{source}: tensor {name!r:.80}: data_offsets {[begin, end]!r:.200}, expected to begin at {position}, where the tensor before it ends"
+            )
+        position = end
+    if position != size:
+        raise ModelFormatError(f"{source}: the tensors have {position} bytes of {size} bytes of data")
 
 
 def _checked_entry(size: int, name: str, entry: Any, source: str) -> _Entry:
     """Return an entry of the header, checked. `size`: the number of bytes after the header."""
-    where = f"{source}: tensor {name!r}"
+    where = f"{source}: tensor {name!r:.80}"
     try:
         dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
     except (KeyError, TypeError, ValueError):
@@ -219,7 +250,7 @@ def _tensor(content: NDArray[np.uint8], name: str, entry: _Entry, source: str) -
     try:
         array = content.view(numpy_dtype).reshape(entry.shape)
     except ValueError as error:  # a dimension is too large for NumPy, and another one is zero
-        raise ModelFormatError(f"{source}: tensor {name!r}: shape {entry.shape}: {error}") from None
+        raise ModelFormatError(f"{source}: tensor {name!r:.80}: shape {entry.shape}: {error}") from None
     # Compiled code needs aligned data in the byte order of the machine. Only bytes of old writers, which do not align the data, are copied.
     array = np.require(array, numpy_dtype.newbyteorder("="), ["C", "A"])
     array.flags.writeable = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -42,11 +43,12 @@ class Columns:
         """
         keep = names if self.keep is None else self.keep
         wanted = [*keep, *([] if self.text in keep else [self.text])]
+        counts = Counter(names)
         for name in wanted:
-            if name not in names:
+            if not counts[name]:
                 raise ValueError(f"no column {name!r}: there are {', '.join(map(repr, names)) or 'none'}")
-            if names.count(name) > 1:
-                raise ValueError(f"{names.count(name)} columns have the name {name!r}: choose columns with other names (keep)")
+            if counts[name] > 1:
+                raise ValueError(f"{counts[name]} columns have the name {name!r}: choose columns with other names (keep)")
         if self.vectors in keep:
             raise ValueError(
                 f"there is a column {self.vectors!r} already: choose another name for the column of vectors (vectors), "

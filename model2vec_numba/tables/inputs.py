@@ -124,8 +124,9 @@ class InputTables:
     def _check_columns(self, given: Input) -> None:
         """Raise a ValueError if an input has a column that would be lost."""
         name = shown_name(given.name)
+        known = set(self.schema.names)
         for column in self._reader.schema.names:
-            if column not in self.schema.names:
+            if column not in known:
                 first = shown_name(self.inputs[0].name) if self.inputs[0].kind else "the first text"
                 raise ValueError(
                     f"{name}: column {column!r} is not in {first}, which decides the columns: choose columns that all inputs have (keep)"

@@ -230,12 +230,12 @@ def _without_rounding(table: pa.Table, block: _Block, schema: pa.Schema | None) 
     Raises:
         ValueError: an integer has no exact type.
     """
-    for field in table.schema:
-        if not _holds_large_floats(table[field.name]):
+    for i, (field, column) in enumerate(zip(table.schema, table.columns, strict=True)):
+        if not _holds_large_floats(column):
             continue
         unsigned = _as_unsigned(field.name, block) if schema is None or field.name not in schema.names else None
         if unsigned is not None:
-            table = table.set_column(table.schema.get_field_index(field.name), field.name, unsigned)
+            table = table.set_column(i, field.name, unsigned)
             continue
         for number, line in enumerate(block.content.split(b"\n"), block.first):
             if not line or line.isspace():
@@ -275,7 +275,7 @@ def _holds_large_floats(column: pa.ChunkedArray) -> bool:
     if pa.types.is_list(kind):
         return _holds_large_floats(compute.list_flatten(column))
     if pa.types.is_struct(kind):
-        return any(_holds_large_floats(compute.struct_field(column, [i])) for i in range(kind.num_fields))
+        return any(map(_holds_large_floats, column.flatten()))
     return False
 
 
@@ -341,10 +341,12 @@ def _with_strings(kind: pa.DataType, replaced: Callable[[pa.DataType], bool]) ->
 
 def _check_columns(table: pa.Table, schema: pa.Schema, columns: Columns, block: _Block) -> None:
     """Raise a ValueError if a block has a column or a nested field that `schema` has not."""
-    extra = [name for name in table.schema.names if name not in schema.names] if columns.keep is None else []
-    changed = [field.name for field in schema if not table.schema.field(field.name).type.equals(field.type)]
+    # A schema makes its list of names each time, and there may be thousands.
+    found, known = table.schema, set(schema.names)
+    extra = [name for name in found.names if name not in known] if columns.keep is None else []
+    changed = [field.name for field in schema if not found.field(field.name).type.equals(field.type)]
     if extra:
         raise ValueError(f"{block}: column {extra[0]!r} is not in the first rows or files: give a file alone, or choose columns (keep)")
     if changed:
-        kinds = f"of type {table.schema.field(changed[0]).type}, expected {schema.field(changed[0]).type} as in the first rows or files"
+        kinds = f"of type {found.field(changed[0]).type}, expected {schema.field(changed[0]).type} as in the first rows or files"
         raise ValueError(f"{block}: column {changed[0]!r} is {kinds}: give a file alone, or choose columns (keep)")

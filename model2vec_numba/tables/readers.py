@@ -24,8 +24,6 @@ __all__ = ["file_state", "open_table", "table_of_texts"]
 # The maximum number of rows of a batch, and about the maximum number of bytes.
 _BLOCK_ROWS = 32768
 _BLOCK_BYTES = 8 << 20
-# The maximum average size of the batches in an Arrow file that is read. A file with larger batches is mapped into memory.
-_MAX_READ_BYTES = 1 << 30
 
 
 def open_table(name: str, kind: str, columns: Columns, schema: pa.Schema | None = None) -> TableReader:
@@ -118,7 +116,7 @@ def _open_arrow(name: str, columns: Columns, open_files: ExitStack) -> TableRead
 
     if name == STANDARD_INPUT:
         return _open_arrow_stream(pa.PythonFile(open_files.enter_context(Source(name)).file, "r"), columns)
-    # If a mapped file is cut off by another program, the process ends. So the file is read, except if a batch may not fit in memory.
+    # If a mapped file is cut off by another program, the process ends. So the file is read, and a batch must fit in memory.
     source = open_files.enter_context(pa.OSFile(name))
     try:
         reader = pa.ipc.open_file(source)
@@ -127,8 +125,6 @@ def _open_arrow(name: str, columns: Columns, open_files: ExitStack) -> TableRead
         return _open_arrow_stream(source, columns)
     wanted = columns.choose(reader.schema.names)
     count = reader.num_record_batches
-    if source.size() > _MAX_READ_BYTES * count:
-        source = open_files.enter_context(pa.memory_map(name))
     options = pa.ipc.IpcReadOptions(included_fields=[reader.schema.get_field_index(column) for column in wanted])
     reader = pa.ipc.open_file(source, options=options)
     position = 0

@@ -88,7 +88,7 @@ def name_errors(name: str) -> Iterator[None]:
     except ImportError:
         raise
     except MemoryError as error:
-        raise MemoryError(f"{name}: there is not enough memory to read it: a line or a row may be very long") from error
+        raise MemoryError(f"{name}: there is not enough memory to read it: a line, a row or an Arrow batch may be very large") from error
     except OSError as error:
         if error.filename is not None:
             raise

@@ -68,7 +68,14 @@ def attack(first: int, count: int, seconds: float) -> Counter[str]:
 
 def _judged(first: int, count: int, end: float) -> Iterator[tuple[int, str]]:
     """Yield the number of each mutant and its result, until one ends the process or the time is over."""
-    environment = {**os.environ, "RUST_BACKTRACE": "0", "TOKENIZERS_PARALLELISM": "false", "NUMBA_NUM_THREADS": "1"}
+    # Without compiled code, the library would judge itself.
+    environment = {
+        **os.environ,
+        "MODEL2VEC_NUMBA_COMPILE": "wait",
+        "NUMBA_NUM_THREADS": "1",
+        "RUST_BACKTRACE": "0",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
     command = [sys.executable, __file__, "--work", str(first), str(count)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment)
     assert process.stdout is not None

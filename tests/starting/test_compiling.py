@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
-import signal
 import subprocess
 import sys
 import time
@@ -190,52 +188,10 @@ check()
 model.encode("a"), model.tokenize(texts), model.encode_as_sequence(texts)
 print(counts.compiled, flush=True)
 """
-# Each ends the process after some time, or forks it.
-ENDS = {
-    "exit": "sys.exit()",
-    "_exit": "os._exit(0)",
-    "SIGTERM": "os.kill(os.getpid(), signal.SIGTERM)",
-    "SIGKILL": "os.kill(os.getpid(), signal.SIGKILL)",
-    "fork": "child = os.fork(); check()\nif not child: os._exit(0)\nassert os.waitpid(child, 0)[1] == 0; check(); sys.exit()",
-}
 
 
 def environment(folder: Path | None) -> dict[str, str]:
     return {**os.environ, VARIABLE: "background", **({} if folder is None else {"NUMBA_CACHE_DIR": str(folder)})}
-
-
-def is_running(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
-@pytest.mark.parametrize("way", ENDS)
-def test_ends_at_any_moment(way: str, tmp_path: Path, pytestconfig: pytest.Config) -> None:
-    """No process outlives the one that it works for, nothing waits, and no file is damaged. The cache is empty at first, and is then filled."""
-    for number in range(pytestconfig.getoption("rounds")):
-        wait = random.Random(number).uniform(0, 4)
-        end = f"deadline = time.monotonic() + {wait}\nwhile time.monotonic() < deadline: check()\nprint(time.time(), flush=True)\n{ENDS[way]}\n"
-        command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", USE + end]
-        pipe = subprocess.PIPE
-        with subprocess.Popen(command, env=environment(tmp_path), stdout=pipe, stderr=pipe, text=True) as process:
-            assert process.stdout is not None and process.stderr is not None
-            pid, began = int(process.stdout.readline()), float(process.stdout.readline())
-            process.wait(30)
-            waited = time.time() - began
-            errors = process.stderr.read()
-        assert process.returncode == {"SIGTERM": -signal.SIGTERM, "SIGKILL": -signal.SIGKILL}.get(way, 0), errors
-        assert errors == ""
-        # A busy machine needs some time too.
-        assert waited < (2 if way == "fork" else 1)
-        deadline = time.monotonic() + 5
-        while is_running(pid):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        assert [path.name for path in tmp_path.rglob("*.tmp")] == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")

@@ -656,6 +656,43 @@ def test_ctrl_c_while_waiting_for_input(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_other_processes_on_one_file(tmp_path: Path, default_model: StaticModel) -> None:
+    """They are refused, and the file of the first one is right."""
+    slow = """
+import sys
+from model2vec_numba import StaticModel
+encode = StaticModel.encode_arrow
+batches = 0
+def wait_and_encode(*arguments, **options):
+    global batches
+    batches += 1
+    if batches == 2:
+        sys.stdin.readline()
+    return encode(*arguments, **options)
+StaticModel.encode_arrow = wait_and_encode
+"""
+    # Two batches.
+    content = pa.table({"text": ["a cat", None] * 20_000})
+    given, out = tmp_path / "in.parquet", tmp_path / "out.parquet"
+    pq.write_table(content, given)
+    with subprocess.Popen(command("encode", given, "-o", out, code=slow), stdin=subprocess.PIPE) as first:
+        assert first.stdin is not None
+        start = time.monotonic()
+        while len(list(tmp_path.iterdir())) == 1 and time.monotonic() - start < 60:
+            time.sleep(0.01)
+        for resume in ([], ["--resume"]):
+            other = run("encode", given, "-o", out, *resume)
+            assert other.returncode == 1
+            assert other.stderr.decode() == f"error: {out}: another process is writing this file: wait until it has ended, or end it\n"
+        first.stdin.write(b"\n")
+        first.stdin.flush()
+        assert first.wait(timeout=60) == 0
+    found = pq.read_table(out)
+    assert found.drop_columns("embedding").equals(content)
+    assert found["embedding"].combine_chunks().equals(default_model.encode_arrow(content["text"]).combine_chunks())
+    assert sorted(tmp_path.iterdir()) == [given, out]
+
+
 @pytest.mark.skipif(os.name != "posix", reason="needs signals as POSIX has them")
 @pytest.mark.parametrize("pause", [0.03, 0.5])
 @pytest.mark.parametrize(
@@ -691,18 +728,14 @@ StaticModel.encode_arrow = slow
 @pytest.mark.parametrize(("first", "second", "code"), [(signal.SIGTERM, signal.SIGINT, 143), (signal.SIGINT, signal.SIGTERM, 130)])
 def test_two_signals_before_one_is_handled(first: signal.Signals, second: signal.Signals, code: int) -> None:
     """Python handles no signal during a call of C, and then handles them in the order of their numbers."""
-    script = """
-from model2vec_numba import cli
-cli._turn_signals_into_exceptions()
-try:
+    slow = """
+from model2vec_numba import StaticModel
+def load(*arguments, **options):
     print("began", flush=True)
     sum(range(100_000_000))
-except KeyboardInterrupt:
-    cli._leave(130, own_process=True)
-except cli._Terminated:
-    cli._leave(143, own_process=True)
+StaticModel.from_pretrained = load
 """
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(command("encode-single", "a", code=slow), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.readline()

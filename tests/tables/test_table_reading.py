@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import json
 import lzma
@@ -81,6 +82,25 @@ def test_json_columns_that_come_late(late: Any, kind: Any, size: int, tmp_path: 
     for row, expected in zip(found, [*FILLER, late], strict=False):
         assert expected == without_missing(row, expected)
         assert all(value is None or name in expected for name, value in row.items())
+
+
+def test_json_columns_that_come_after_megabytes(tmp_path: Path) -> None:
+    """With real blocks, of which there are two."""
+    rows = [{"text": "a", "deep": {"a": 1}, "filler": "x" * 500_000}] * 20
+    write_jsonl(tmp_path / "in.jsonl", [*rows, {"text": "b", "deep": {"late": 2}, "late": 3}])
+    (*_, last) = rows_of(tmp_path / "in.jsonl", "jsonl")
+    assert last == {"text": "b", "deep": {"a": None, "late": 2}, "filler": None, "late": 3}
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_thousands_of_json_columns(nested: bool, tmp_path: Path) -> None:
+    """The time must not grow with the square of their number. It is about a second, and was a minute or more."""
+    values = {f"k{i}": i for i in range(10_000)}
+    row = {"text": "a", "n": values} if nested else {"text": "a", **values}
+    write_jsonl(tmp_path / "in.jsonl", [row])
+    began = time.process_time()
+    assert rows_of(tmp_path / "in.jsonl", "jsonl") == [row]
+    assert time.process_time() - began < 15
 
 
 def without_missing(value: Any, expected: Any) -> Any:
@@ -287,6 +307,22 @@ def test_rows_larger_than_a_block(kind: str, where: int, tmp_path: Path, monkeyp
     assert [row["text"] for row in rows_of(path, kind)] == texts
 
 
+@pytest.mark.parametrize("where", [0, 2])
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "json"])
+def test_rows_of_20_megabytes(kind: str, where: int, tmp_path: Path) -> None:
+    """With real blocks."""
+    texts = ["a", "b", "c"]
+    texts[where] = "long " * 4_200_000
+    path = tmp_path / f"in.{kind}"
+    if kind == "csv":
+        path.write_text("text\n" + "".join(f"{text}\n" for text in texts))
+    elif kind == "jsonl":
+        write_jsonl(path, [{"text": text} for text in texts])
+    else:
+        path.write_text(json.dumps(texts))
+    assert [row["text"] for row in rows_of(path, kind)] == texts
+
+
 def test_rows_that_are_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(csv_text, "_BLOCK_BYTES", 1 << 20)
     monkeypatch.setattr(csv_text, "_MAX_BLOCK_BYTES", 1 << 20)
@@ -441,7 +477,7 @@ def test_too_little_memory(name: str, call: Callable[..., Result], monkeypatch: 
     monkeypatch.setattr(sources._Streams, "readinto", refuse)
     Path(f"{name}.xz").write_bytes(lzma.compress(b'{"text": "a"}\n'))
     error = call("encode", f"{name}.xz", "-o", "out.parquet").error()
-    assert error == f"MemoryError: {name}.xz: there is not enough memory to read it: a line or a row may be very long"
+    assert error == f"MemoryError: {name}.xz: there is not enough memory to read it: a line, a row or an Arrow batch may be very large"
 
 
 def test_formats_of_names() -> None:
@@ -511,6 +547,21 @@ def test_any_array_in_any_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 # Files that change or are damaged
+
+
+def test_no_file_is_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another program may cut it off, and some file systems map no files."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+
+    monkeypatch.setattr(pa, "memory_map", refuse)
+    table = pa.table({"text": ["a", None]})
+    with pa.OSFile(str(tmp_path / "in.arrow"), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+    pq.write_table(table, tmp_path / "in.parquet")
+    for kind in ("arrow", "parquet"):
+        assert rows_of(tmp_path / f"in.{kind}", kind) == table.to_pylist()
 
 
 @pytest.mark.parametrize("kind", ["parquet", "arrow", "csv", "jsonl", "lines"])
