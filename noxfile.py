@@ -40,6 +40,8 @@ _DELIBERATE = (
 )
 # The number of its 712 tests that must pass.
 _MODEL2VEC_PASSES = 705
+# The version of SemHash whose tests `drop_in` runs. The source distributions of the other packages have no tests that use model2vec.
+_SEMHASH = "0.5.0"
 # Packages that use model2vec.
 _USERS = (
     "bertopic",
@@ -47,7 +49,6 @@ _USERS = (
     "keybert",
     "langchain-community",
     "semble",
-    "semhash",
     "skeletoken",
     "tokenlearn",
     "txtai",
@@ -88,6 +89,26 @@ def read_outcomes(report: Path) -> dict[str, str]:
         found = [child.tag for child in case if child.tag in ("failure", "error", "skipped")]
         outcomes[f"{case.get('classname')}.{case.get('name')}"] = found[0] if found else "passed"
     return outcomes
+
+
+def own_tests(session: nox.Session, package: str, version: str, *options: str) -> dict[str, str]:
+    """Run the tests in a package's source distribution with `StaticModel` of this package in place of model2vec's. Return their outcomes."""
+    folder = Path(session.create_tmp()).resolve() / package
+    shutil.rmtree(folder, ignore_errors=True)
+    download = ("download", "--quiet", "--no-binary", package, "--no-deps", "--dest", str(folder))
+    session.run("python", "-m", "pip", *download, f"{package}=={version}")
+    shutil.unpack_archive(folder / f"{package}-{version}.tar.gz", folder)
+    source = folder / f"{package}-{version}"
+    # The installed package is tested, not the source beside the tests.
+    shutil.rmtree(source / package)
+    (source / "drop_in.py").write_text("from model2vec_numba.integrations.model2vec import install\n\ninstall()\n")
+    report = folder / "report.xml"
+    with session.chdir(source):
+        environment = {**kernel_cache(session), "PYTHONPATH": str(source)}
+        # Without the file, pytest would take its configuration from this project, where a warning is an error.
+        arguments = ("-c", "pyproject.toml", "-p", "drop_in", "tests", f"--junitxml={report}", *options)
+        session.run("pytest", *arguments, env=environment, success_codes=[0, 1])
+    return read_outcomes(report)
 
 
 @nox.session(python=PYTHONS)
@@ -185,35 +206,23 @@ def peers(session: nox.Session) -> None:
 
 @nox.session(python="3.11", default=False)
 def drop_in(session: nox.Session) -> None:
-    """Run model2vec's own tests with the class of this package in place of its own, and the tests of packages that use model2vec.
+    """Run the tests of model2vec and SemHash with the class of this package in place of model2vec's, and tests of other packages that use it.
 
     Arguments after ``--`` go to the first pytest. It fails if a test fails that `docs/migration.md` does not list.
     """
     install(session, "test", extras="cli,quantization")
-    session.install(f"model2vec[distill,onnx,quantization,train]=={_MODEL2VEC}", "skops")
-    folder = Path(session.create_tmp()).resolve() / "model2vec"
-    shutil.rmtree(folder, ignore_errors=True)
-    session.install("pip")
-    session.run(
-        "python", "-m", "pip", "download", "--quiet", "--no-binary", "model2vec", "--no-deps", "--dest", str(folder), f"model2vec=={_MODEL2VEC}"
-    )
-    shutil.unpack_archive(folder / f"model2vec-{_MODEL2VEC}.tar.gz", folder)
-    source = folder / f"model2vec-{_MODEL2VEC}"
-    # The installed package is tested, not the source beside the tests.
-    shutil.rmtree(source / "model2vec")
-    (source / "drop_in.py").write_text("from model2vec_numba.integrations.model2vec import install\n\ninstall()\n")
-    environment = {**kernel_cache(session), "PYTHONPATH": str(source)}
-    report = folder / "report.xml"
-    with session.chdir(source):
-        # Those of the folder `integration` download models.
-        options = ("-p", "drop_in", "tests", "--ignore=tests/integration", f"--junitxml={report}")
-        session.run("pytest", *options, *session.posargs, env=environment, success_codes=[0, 1])
-    outcomes = read_outcomes(report)
+    session.install("pip", f"model2vec[distill,onnx,quantization,train]=={_MODEL2VEC}", "skops")
+    # The tests of the folder `integration` download models.
+    outcomes = own_tests(session, "model2vec", _MODEL2VEC, "--ignore=tests/integration", *session.posargs)
     unexpected = [name for name, outcome in outcomes.items() if outcome in ("failure", "error") and name.partition("[")[0] not in _DELIBERATE]
     passed = sum(outcome == "passed" for outcome in outcomes.values())
     if unexpected or (not session.posargs and passed < _MODEL2VEC_PASSES):
         session.error(f"{passed} of model2vec's tests pass, expected {_MODEL2VEC_PASSES} or more. These must not fail: {unexpected}")
-    session.install(*_USERS)
+    session.install(*_USERS, f"semhash=={_SEMHASH}")
+    outcomes = own_tests(session, "semhash", _SEMHASH)
+    if set(outcomes.values()) != {"passed"}:
+        session.error(f"all tests of semhash must pass, found {outcomes}")
+    report = Path(session.create_tmp()).resolve() / "report.xml"
     session.run("pytest", "tests/test_drop_in.py", "tests/integrations/test_drop_in_packages.py", f"--junitxml={report}", env=kernel_cache(session))
     skipped = [name for name, outcome in read_outcomes(report).items() if outcome == "skipped"]
     if skipped:
@@ -278,7 +287,7 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def attack(session: nox.Session) -> None:
-    """Load mutants of model files, kill jobs, start two on one output, fill disks, and change files while they are read.
+    """Load mutants of model files, kill jobs, start two on one output, fill disks, change files while they are read, and end processes that compile.
 
     The first argument after ``--`` may be the name of a program, such as ``attack_jobs.py``. The other arguments go to it:
     ``nox -s attack -- attack_jobs.py kills pairs --count 200 --seed 7``.

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from model2vec_numba.errors import ModelError, ModelFormatError, ModelNotFoundError, TokenizationError
 
 if TYPE_CHECKING:
-    from model2vec_numba.model import StaticModel, quantize_model
+    from model2vec_numba.model import StaticModel
     from model2vec_numba.parallel.threads import get_num_threads, set_num_threads
+    from model2vec_numba.quantization.models import quantize_model
     from model2vec_numba.tables.encode_table import EncodedTable, encode_table
     from model2vec_numba.vectors.form import quantization_ranges
     from model2vec_numba.vectors.search import semantic_search
@@ -54,7 +55,7 @@ _LAZY = {
     "encode_table": "model2vec_numba.tables.encode_table",
     "get_num_threads": "model2vec_numba.parallel.threads",
     "quantization_ranges": "model2vec_numba.vectors.form",
-    "quantize_model": "model2vec_numba.model",
+    "quantize_model": "model2vec_numba.quantization.models",
     "semantic_search": "model2vec_numba.vectors.search",
     "set_num_threads": "model2vec_numba.parallel.threads",
 }

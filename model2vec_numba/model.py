@@ -6,6 +6,7 @@ import dataclasses
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
@@ -17,18 +18,18 @@ from tokenizers import Tokenizer
 from model2vec_numba.checks import UNSET as _UNSET
 from model2vec_numba.checks import Unset as _Unset
 from model2vec_numba.checks import checked_count, checked_flag, checked_max_length, is_unset
-from model2vec_numba.dtypes import Int8Scales
+from model2vec_numba.errors import ModelFormatError
 from model2vec_numba.files.card import card_metadata, card_source, make_card, model_facts
 from model2vec_numba.files.hub import push
 from model2vec_numba.files.locate import checked_subfolder, locate_model
 from model2vec_numba.files.reading import ModelFiles, read_bytes
 from model2vec_numba.files.writing import write_folder
 from model2vec_numba.keywords import check_foreign, read_foreign
-from model2vec_numba.pooling.table import EmbeddingTable, make_table
+from model2vec_numba.parts import mapping_of, matrix_of, roads_with, table_of
+from model2vec_numba.pooling.table import EmbeddingTable
 from model2vec_numba.provenance import Provenance, digest_of
-from model2vec_numba.quantization.clustering import cluster_table
-from model2vec_numba.quantization.tables import check_quantization, quantize_table
-from model2vec_numba.settings import Settings
+from model2vec_numba.quantization.models import quantize_model
+from model2vec_numba.settings import Kept, Settings
 from model2vec_numba.starting.encoder import PlainEncoder
 from model2vec_numba.starting.mode import VARIABLE
 from model2vec_numba.starting.roads import CompiledTokenizer, Roads
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from model2vec_numba.encoder import Encoder
     from model2vec_numba.tokenization.tokenizer import BatchTokenizer
 
-__all__ = ["StaticModel", "quantize_model"]
+__all__ = ["StaticModel"]
 
 DEFAULT_MAX_LENGTH = 512
 _BATCH_SIZE = 1024
@@ -89,7 +90,7 @@ class StaticModel:
     ) -> None:
         settings = _checked_config(config)
         spec = spec_of(tokenizer, "tokenizer")
-        table = _table_of(*_matrix_of(vectors), weights, token_mapping, spec, "vectors")
+        table = table_of(*matrix_of(vectors), weights, token_mapping, spec, "vectors")
         from_config = bool(checked_flag(settings.get("normalize"), "normalize in config"))
         self._assemble(ModelFiles(settings, spec, table, from_config, None), normalize, max_length)
         self.base_model_name = base_model_name
@@ -106,6 +107,8 @@ class StaticModel:
         # The tokeniser and the table change together, in one assignment: other threads may encode meanwhile.
         self._roads = Roads(CompiledTokenizer(files.tokenizer), files.table)
         self._shown: ShownTokenizer | None = None
+        # Arrays that were set after tokens were added, until all of them fit the new tokens.
+        self._waiting: dict[str, Any] = {}
 
     @classmethod
     def from_pretrained(
@@ -334,20 +337,24 @@ class StaticModel:
         cuts_last = False
         if foreign:
             normalize, dimensionality, cuts_last = read_foreign(foreign, normalize, dimensionality, self.dim)
-        wanted = wanted_form(dimensionality, precision, ranges, cuts_last=cuts_last)
-        is_usual = max_length is _UNSET and normalize is None and batch_size is _BATCH_SIZE and not show_progress_bar
-        if is_usual and num_threads is None and wanted is None:
-            encoder = self._usual_encoder()
+        is_usual = max_length is _UNSET and normalize is None and batch_size is _BATCH_SIZE and not show_progress_bar and num_threads is None
+        if is_usual and dimensionality is None and precision == "float32" and ranges is None:
+            encoder = self._config.kept.encoder
+            if encoder is None or self._shown is not None:
+                encoder = self._usual_encoder()
         else:
+            wanted = wanted_form(dimensionality, precision, ranges, cuts_last=cuts_last)
             encoder = self._encoder(self._length(max_length), normalize, batch_size, show_progress_bar, num_threads, wanted)
-        if isinstance(sentences, str):
-            vectors = encoder.encode_string(sentences, out)
-            return vectors if out is None else out
-        column = find_string_column(sentences)
-        if column is not None:
-            column.refuse_nulls()
-            vectors = encoder.encode_column(column, out)
-            return vectors if out is None else out
+        # Most sentences are lists. Asking them what else they might be takes a tenth of the time of a short call.
+        if type(sentences) is not list:
+            if isinstance(sentences, str):
+                vectors = encoder.encode_string(sentences, out)
+                return vectors if out is None else out
+            column = find_string_column(sentences)
+            if column is not None:
+                column.refuse_nulls()
+                vectors = encoder.encode_column(column, out)
+                return vectors if out is None else out
         try:
             vectors = encoder.encode_strings(sentences, out)
         except ImportError as error:
@@ -461,7 +468,7 @@ class StaticModel:
         """
         encoder = self._encoder(self._length(max_length))
         if is_unset(max_length):
-            encoder = encoder._replace(max_chars=None)
+            encoder = dataclasses.replace(encoder, max_chars=None)
         batches = encoder.tokenize([sentences] if isinstance(sentences, str) else sentences)
         return [tokens.ids[begin:end].tolist() for tokens in batches for begin, end in tokens.bounds()]
 
@@ -499,7 +506,7 @@ class StaticModel:
             max_length = None
         # Read once: another thread may change the tokeniser or the table.
         roads = self._roads
-        max_chars = None if max_length is None else max_length * roads.tokenizer.spec.median_token_length
+        max_chars = None if max_length is None else min(max_length * roads.tokenizer.spec.median_token_length, sys.maxsize)
         normalize = checked_flag(normalize, "normalize")
         divide = self._config.normalize if normalize is None else normalize
         batch_size = checked_count(batch_size, "batch_size", "an integer of 1 or more")
@@ -510,18 +517,17 @@ class StaticModel:
         return make(max_length, max_chars, divide, batch_size, show_progress_bar, num_threads, form)
 
     def _usual_encoder(self) -> Encoder | PlainEncoder:
-        """Return the encoder with the model's own settings. It is kept, because making it takes a fifth of the time of a short call."""
+        """Return the encoder with the model's own settings. It is kept, because making it takes a third of the time of a short call."""
         if self._shown is not None:
             self._heed_changes()
-        # Read once: another thread may change the tokeniser or the table.
-        roads, config = self._roads, self._config
-        usual = roads.usual
-        if usual is None or usual.max_tokens is not config.max_length or usual.normalize is not config.normalize:
-            encoder = self._encoder(config.max_length)
-            if isinstance(encoder, PlainEncoder):
-                return encoder
-            usual = roads.usual = encoder
-        return usual
+        # Read before the settings, the tokeniser and the table. If another thread changes them, it makes another place.
+        kept = self._config.kept
+        if kept.encoder is not None:
+            return kept.encoder  # type: ignore[no-any-return]
+        encoder = self._encoder(self._config.max_length)
+        if not isinstance(encoder, PlainEncoder):
+            kept.encoder = encoder
+        return encoder
 
     @property
     def _tokenizer(self) -> BatchTokenizer:
@@ -540,31 +546,45 @@ class StaticModel:
         Raises:
             ModelFormatError: a model cannot have this tokeniser, or the embedding matrix has no rows for its ids.
         """
-        while True:
-            roads, shown = self._roads, self._shown
-            changes = shown.changes() if shown is not None and shown.watched else None
-            if shown is None or changes is None:
-                return
-            new = roads if changes.spec is None else _roads_with(roads, "tokenizer", spec=changes.spec)
-            with EXCHANGING:
-                # Otherwise another thread has changed the model meanwhile.
-                if self._roads is roads and self._shown is shown and shown.is_new(changes):
-                    if changes.max_length is not None:
-                        (self._config["max_length"],) = changes.max_length
-                    if new is not roads:
-                        self._use(new)
-                    shown.accept(changes)
-                    return
+        if self._shown is not None and self._shown.watched:
+            self._change("tokenizer")
 
     def _change(self, source: str, **parts: Any) -> None:
-        """Replace parts of the model, which are arguments of `_roads_with`, as is `source`. Nothing changes before all parts are checked."""
+        """Replace parts of the model, which are arguments of `roads_with`, as is `source`. Nothing changes before all parts are checked.
+
+        If the user has added tokens, parts that fit the tokens before, but not those now, wait for the other parts.
+        """
         while True:
-            roads = self._checked_roads()
-            new = _roads_with(roads, source, **parts)
+            roads, shown, waiting = self._roads, self._shown, self._waiting
+            changes = shown.changes() if shown is not None and shown.watched else None
+            spec = None if changes is None else changes.spec
+            if changes is None and not parts:
+                return
+            new, together = roads, {**waiting, **parts}
+            if parts:
+                new = roads_with(roads, source, **together)
+            if spec is not None:
+                try:
+                    new = roads_with(roads, source, spec=spec, **together)
+                except ModelFormatError as error:
+                    if not parts:
+                        hint = "set embedding, and weights and token_mapping if the model has them, to arrays for the new tokens"
+                        raise ModelFormatError(f"{error}; {hint}") from None
+                    with EXCHANGING:
+                        if self._roads is roads and self._waiting is waiting:
+                            self._waiting = together
+                            return
+                    continue
             with EXCHANGING:
                 # Otherwise another thread has changed the model meanwhile.
-                if self._roads is roads:
-                    self._use(new)
+                is_new = changes is None or (shown is not None and self._shown is shown and shown.is_new(changes))
+                if self._roads is roads and self._waiting is waiting and is_new:
+                    if changes is not None and shown is not None:
+                        if changes.max_length is not None:
+                            (self._config["max_length"],) = changes.max_length
+                        shown.accept(changes)
+                    if new is not roads:
+                        self._use(new)
                     return
 
     def _checked_roads(self) -> Roads:
@@ -576,6 +596,9 @@ class StaticModel:
         # The files are no longer those of the model.
         self._provenance = None
         self._roads = roads
+        self._waiting = {}
+        # The encoder with the old ones must not be used. See `_usual_encoder`.
+        self._config.kept = Kept()
 
     @property
     def _spec(self) -> TokenizerSpec:
@@ -615,6 +638,9 @@ class StaticModel:
         """The embedding matrix as it is stored, read-only, shape (rows, dim). bfloat16 is given as the uint16 of its bits, int8 without its scale.
 
         It can be set to a matrix that fits the tokenizer, the weights and the mapping. Calls that run meanwhile use the old one.
+
+        To add tokens, add them to `tokenizer`, and then set this to a matrix with rows for them. If the model has `weights` or a `token_mapping`, set
+        them too. The model changes when all of them fit. Until then, each is the old one if it is read, and calls raise a `ModelFormatError`.
         """
         return self._table.matrix
 
@@ -642,7 +668,7 @@ class StaticModel:
     @property
     def token_mapping(self) -> NDArray[np.int32] | None:
         """The row of each token, int32 of shape (tokens,), read-only. ``None``: token ``i`` has row ``i``. It can be set."""
-        return _mapping_of(self._table)
+        return mapping_of(self._table)
 
     @token_mapping.setter
     def token_mapping(self, value: NDArray[Any] | None) -> None:
@@ -676,7 +702,9 @@ class StaticModel:
             with EXCHANGING:
                 if self._shown is None and self._roads is roads:
                     self._shown = shown
-        self._heed_changes()
+        # If the table does not fit the user's changes, only the tokeniser can undo them.
+        with suppress(ModelFormatError):
+            self._heed_changes()
         return self._shown.show(self._config.max_length)
 
     @tokenizer.setter
@@ -684,7 +712,7 @@ class StaticModel:
         spec = spec_of(value, "tokenizer")
         while True:
             roads = self._roads
-            new = _roads_with(roads, "tokenizer", spec=spec)
+            new = roads_with(roads, "tokenizer", spec=spec)
             shown = ShownTokenizer(value, self._config.max_length)
             with EXCHANGING:
                 # Otherwise another thread has changed the model meanwhile.
@@ -769,7 +797,7 @@ class StaticModel:
         spec, table = roads.tokenizer.spec, roads.table
         state = {name: value for name, value in self.__dict__.items() if name != "_roads"}
         # A copy of the model must not share these.
-        state |= {"_config": Settings(self._config, self._config.normalize, self._config.max_length), "_shown": None}
+        state |= {"_config": Settings(self._config, self._config.normalize, self._config.max_length), "_shown": None, "_waiting": {}}
         if provenance is not None and provenance.is_unchanged():
             # Every process of this machine can read the files, and they then share the memory of the matrix.
             state["_provenance"] = dataclasses.replace(provenance, digest=digest_of(spec, table))
@@ -795,7 +823,7 @@ class StaticModel:
         """Return a model with these roads, which no other model has. The two models share the data that does not change."""
         other = type(self).__new__(type(self))
         config = Settings(self._config, self._config.normalize, self._config.max_length)
-        other.__dict__.update(self.__dict__, _provenance=None, _config=config, _shown=None, _roads=roads)
+        other.__dict__.update(self.__dict__, _provenance=None, _config=config, _shown=None, _waiting={}, _roads=roads)
         return other
 
     def __repr__(self) -> str:
@@ -806,55 +834,6 @@ class StaticModel:
             f"{type(self).__name__}(dim={self.dim}, tokens={self._spec.size}, dtype={self.embedding_dtype}, normalize={self.normalize}, "
             f"max_length={self.max_length}{backend})"
         )
-
-
-def quantize_model(
-    model: Model,
-    vocabulary_quantization: int | None = None,
-    quantize_to: str | None = None,
-    dimensionality: int | None = None,
-    *,
-    int8_scales: Int8Scales = "matrix",
-    show_progress_bar: bool = False,
-) -> Model:
-    """Return a smaller model. It lets tokens share rows, converts the matrix to a smaller type, and drops dimensions, in this order.
-
-    The figures for the quality below were measured on all-MiniLM-L6-v2 distilled to 256 dimensions in float32, with the 4,314 English sentence pairs
-    of STSbenchmark. They are the rank correlation (Spearman's) of the pairs' cosines with those of the original model, and the mean and the lowest
-    cosine between the vectors of a sentence in both models. `python -m benchmarks.quality` measures them for any model.
-
-    Args:
-        model: the model. It is not changed.
-        vocabulary_quantization: the number of rows that the tokens share. The directions of the rows are clustered by k-means, and their L2
-            norms become weights. It needs scikit-learn, and memory for a copy of the matrix in float32. It loses the most: with 8,192 rows
-            for 29,525 tokens the correlation is 0.973 (mean cosine 0.871, lowest 0.63), with 2,048 rows 0.939 (0.759, 0.45).
-        quantize_to: the type to store the matrix in. ``"float16"`` and ``"bfloat16"``: correlation 1.00000 (cosines above 0.99999).
-            ``"int8"``: see `int8_scales`. Converting from a smaller type to ``"float32"`` or ``"float64"`` loses nothing.
-        dimensionality: the number of dimensions to keep. The first ones are kept, which hold the most information in models that were distilled
-            with a PCA, as most are. 128 of 256: correlation 0.993 (removed dimensions counted as zeros: mean cosine 0.886, lowest 0.70); 64:
-            0.973; 32: 0.944.
-        int8_scales: for int8, ``"matrix"``: one scale for all values, so that the largest magnitude is 127. The integers are those of model2vec
-            if the values fit into float16. Correlation 0.99996 (mean cosine 0.99932, lowest 0.9961). Or ``"row"``: one scale for each row.
-            Correlation 1.00000 (0.99997, 0.99993), and `encode` takes up to 1.7 times as long as with ``"matrix"``. With both, vectors that are not
-            normalised are in the original units (model2vec drops the scale). With ``"row"`` their norms are within 1 % of the original ones.
-            With ``"matrix"`` they are not if all rows of a text have small norms, such as the rows of punctuation.
-        show_progress_bar: whether to show a progress bar on standard error while rows are clustered (needs `tqdm`).
-
-    Returns:
-        A model of the same class. It shares the data that does not change with `model`.
-
-    Raises:
-        ValueError: an argument is out of range, the tokens share rows already, or a value does not fit into the type.
-        ImportError: scikit-learn or `tqdm` is needed and not installed.
-    """
-    roads = model._checked_roads()
-    table = roads.table
-    check_quantization(table, quantize_to, dimensionality, int8_scales)
-    if vocabulary_quantization is not None:
-        table = cluster_table(table, vocabulary_quantization, show_progress_bar)
-        # Clustering gives float32, so convert the rows back to the type of the model.
-        quantize_to = quantize_to or roads.table.dtype
-    return model._with_roads(Roads(roads.tokenizer, quantize_table(table, quantize_to, dimensionality, int8_scales)))
 
 
 def _checked_config(config: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -868,44 +847,3 @@ def _checked_names(value: Any, name: str) -> Any:
     if value is not None and not all(isinstance(each, str) for each in names):
         raise TypeError(f"{name} must be a string, a list of strings or None, not {value!r:.80}")
     return value
-
-
-def _matrix_of(vectors: NDArray[Any]) -> tuple[NDArray[Any], str]:
-    """Return an embedding matrix as a table keeps it, and the name of its type."""
-    matrix = np.asarray(vectors)
-    return matrix.view(np.uint16) if matrix.dtype.name == "bfloat16" else matrix, matrix.dtype.name
-
-
-def _mapping_of(table: EmbeddingTable) -> NDArray[np.int32] | None:
-    return table.mapping if len(table.mapping) else None
-
-
-def _roads_with(roads: Roads, source: str, vectors: NDArray[Any] | None = None, spec: TokenizerSpec | None = None, **arrays: Any) -> Roads:
-    """Return the roads of a model with other parts.
-
-    Args:
-        roads: those of the model.
-        source: what to call the new part in errors.
-        vectors: the embedding matrix. ``None``: the model's.
-        spec: the tokenizer. ``None``: the model's.
-        **arrays: `weights` and `mapping`. Not given: the model's.
-
-    Raises:
-        ModelFormatError: the parts do not match.
-    """
-    arrays = {"weights": roads.table.all_weights, "mapping": _mapping_of(roads.table), **arrays}
-    matrix, dtype = (roads.table.matrix, roads.table.dtype) if vectors is None else _matrix_of(vectors)
-    tokenizer = roads.tokenizer if spec is None else CompiledTokenizer(spec)
-    return Roads(tokenizer, _table_of(matrix, dtype, spec=tokenizer.spec, source=source, **arrays))
-
-
-def _table_of(
-    matrix: NDArray[Any], dtype: str, weights: NDArray[Any] | None, mapping: NDArray[Any] | None, spec: TokenizerSpec, source: str
-) -> EmbeddingTable:
-    """Return the table made from arrays of a caller. `source`: what to call them in errors.
-
-    Raises:
-        ModelFormatError: they do not match each other or the tokenizer.
-    """
-    weights, mapping = (None if array is None else np.asarray(array) for array in (weights, mapping))
-    return make_table(matrix, dtype, weights, mapping, size=spec.required_rows, source=source)

@@ -271,6 +271,51 @@ def test_change_that_is_refused(part: str, tmp_path: Path) -> None:
     uses[part]()
 
 
+@pytest.mark.parametrize("with_mapping", [False, True])
+@pytest.mark.parametrize("with_weights", [False, True])
+def test_tokens_are_added_before_their_rows(with_weights: bool, with_mapping: bool) -> None:
+    """In the order in which users of model2vec do it. A call in between is refused, and says what to do."""
+    models: list[Any] = []
+    for kind in (StaticModel, model2vec.StaticModel):
+        rng = np.random.default_rng(3)
+        parts: dict[str, Any] = {"weights": rng.random(6).astype(np.float32)} if with_weights else {}
+        parts |= {"token_mapping": np.array([0, 1, 2, 1, 0, 2])} if with_mapping else {}
+        model: Any = kind(rng.normal(size=(3 if with_mapping else 6, 4)).astype(np.float32), new_tokenizer(*WORDS), **parts)
+        models.append(model)
+        before = model.encode(TEXTS)
+        model.tokenizer.add_tokens(["f"])
+        model.tokenizer.add_tokens(["g"])
+        steps: dict[str, Any] = {"embedding": np.vstack([model.embedding, rng.normal(size=(2, 4)).astype(np.float32)])}
+        steps |= {"weights": np.append(model.weights, np.float32([2, 3]))} if with_weights else {}
+        steps |= {"token_mapping": np.append(model.token_mapping, [4, 3])} if with_mapping else {}
+        for name, value in steps.items():
+            if kind is StaticModel:
+                for _ in range(2):
+                    with pytest.raises(ModelFormatError, match=r"expected at least 8: the tokenizer has ids up to 7; set embedding, and weights"):
+                        model.encode("f")
+                with pytest.raises(ModelFormatError, match="expected"):
+                    setattr(model, name, value[:2])
+            setattr(model, name, value)
+        assert len(model.encode(["f", "g f a"])) == 2
+        assert np.array_equal(model.encode(TEXTS), before) or with_weights
+    assert_equal(models[0], models[1])
+    np.testing.assert_allclose(models[0].encode(["f", "g", "a f g"]), models[1].encode(["f", "g", "a f g"]), atol=1e-6)
+    assert_equal(pickle.loads(pickle.dumps(models[0])), models[1])
+
+
+def test_rows_that_wait_are_dropped_with_another_tokenizer() -> None:
+    model = make()
+    model.tokenizer.add_tokens(["f", "g"])
+    model.embedding = np.ones((7, 4), np.float32)
+    with pytest.raises(ModelFormatError, match="7 rows, expected at least 8"):
+        model.encode("a")
+    model.tokenizer = new_tokenizer(*WORDS)
+    assert len(model.embedding) == 6 and model.encode("a").any()
+    model.tokenizer.add_tokens(["f"])
+    model.embedding = np.ones((7, 4), np.float32)
+    assert len(model.embedding) == 7 and model.encode("f").any()
+
+
 def test_settings_that_cannot_be_written_are_refused() -> None:
     tokenizer = Tokenizer(models.Unigram([("<unk>", 0.0), ("a", -1.0), ("b", -1.0), ("ab", -1.5)], 0, False))
     model = make(tokenizer)

@@ -453,7 +453,8 @@ def convert(
         from model2vec_numba.cli.convert import compare
         from model2vec_numba.cli.info import file_sizes, model_folder
         from model2vec_numba.files.layouts import find_layout
-        from model2vec_numba.model import StaticModel, quantize_model
+        from model2vec_numba.model import StaticModel
+        from model2vec_numba.quantization.models import quantize_model
 
     target = Path(folder).expanduser()
     if find_layout(target) is not None and not quiet:

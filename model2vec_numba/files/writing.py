@@ -10,16 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model2vec_numba.files.atomic import Output, atomic_files
+from model2vec_numba.files.atomic import atomic_files
 from model2vec_numba.files.layouts import LAYOUTS
-from model2vec_numba.files.tensors import make_header
 from model2vec_numba.pooling.table import EmbeddingTable
 
 __all__ = ["write_folder"]
 
-# The number of bytes of a matrix that are written at a time.
-_BLOCK_BYTES = 1 << 23
-_DTYPES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "int8": "I8", "int32": "I32"}
 _LAYOUT = LAYOUTS[0]
 
 
@@ -51,7 +47,7 @@ def write_folder(folder: Path, tokenizer: str, table: EmbeddingTable, config: Ma
         _LAYOUT.config: json.dumps(settings, indent=4),
     }
     with atomic_files([str(folder / name) for name in (_LAYOUT.tensors, *texts)]) as (tensors, *text_files):
-        _write_tensors(tensors, table)
+        tensors.write(_serialize(table))
         for file, text in zip(text_files, texts.values(), strict=True):
             # The card contains the name of the folder, which may be invalid UTF-8.
             file.write(text.encode(errors="replace"))
@@ -63,11 +59,15 @@ def _modules(normalize: bool) -> list[dict[str, Any]]:
     return [{"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"} for i, (kind, path) in enumerate(kinds.items())]
 
 
-def _write_tensors(file: Output, table: EmbeddingTable) -> None:
-    """Write a table in the safetensors format.
+def _serialize(table: EmbeddingTable) -> bytes:
+    """Return a table in the safetensors format.
 
-    The `safetensors` package is not used: it needs another package for bfloat16, and before version 0.8 it copies the matrix.
+    The library's `serialize_file` is not used. It puts a file in place of the one that it is given, which only the owner may read, and does not wait
+    until it is on the disk. This takes memory for a copy of the matrix meanwhile.
     """
+    # Only saving needs the library, and importing it takes time.
+    from safetensors import TensorSpec, serialize
+
     tensors: dict[str, tuple[str, NDArray[Any]]] = {"embeddings": (table.dtype, table.matrix)}
     weights = table.all_weights
     if weights is None and table.dtype == "int8":
@@ -77,18 +77,10 @@ def _write_tensors(file: Output, table: EmbeddingTable) -> None:
         tensors["weights"] = (weights.dtype.name, weights)
     if len(table.mapping):
         tensors["mapping"] = ("int32", table.mapping)
-    # The matrix comes first, because the first tensor begins at a cache line. If the others would then not be aligned to their elements, as
-    # after int8 rows of an odd number of bytes, the widest elements come first.
-    others = max((array.itemsize for _, array in list(tensors.values())[1:]), default=1)
-    ordered = sorted(tensors.items(), key=lambda item: -item[1][1].itemsize if table.matrix.nbytes % others else 0)
-    header: dict[str, Any] = {}
-    position = 0
-    for name, (dtype, array) in ordered:
-        header[name] = {"dtype": _DTYPES[dtype], "shape": array.shape, "data_offsets": (position, position + array.nbytes)}
-        position += array.nbytes
-    file.write(make_header(header))
-    for _, (_, array) in ordered:
-        rows = max(1, _BLOCK_BYTES // max(1, array[:1].nbytes))
-        for first in range(0, len(array), rows):
-            block = array[first : first + rows]
-            file.write(np.ascontiguousarray(block, block.dtype.newbyteorder("<")).data)
+    # The library reads memory in C order, whatever the strides of the array are. These copies live until it has returned.
+    kept = {name: np.ascontiguousarray(array, array.dtype.newbyteorder("<")) for name, (_, array) in tensors.items()}
+    specs = {
+        name: TensorSpec(dtype=tensors[name][0], shape=list(array.shape), data_ptr=array.ctypes.data, data_len=array.nbytes)
+        for name, array in kept.items()
+    }
+    return serialize(specs)

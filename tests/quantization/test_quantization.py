@@ -402,7 +402,7 @@ def saved_facts(model: StaticModel) -> dict[str, Any]:
 
 @contextmanager
 def library_reads(model: StaticModel) -> Iterator[None]:
-    """Skip a test if the safetensors package cannot read the file. Older versions expect that NumPy has bfloat16."""
+    """Skip a test if the safetensors package cannot read the file. It expects that NumPy has bfloat16."""
     try:
         yield
     except AttributeError:
@@ -424,7 +424,7 @@ def test_what_is_saved_the_library_reads(any_model: StaticModel, tmp_path: Path)
 
 @pytest.mark.parametrize("dim", [3, 24])
 def test_saved_tensors_are_aligned(dim: int, tmp_path: Path) -> None:
-    """The matrix begins at a cache line, if the tensors after it are then still aligned to their elements."""
+    """Each tensor begins at a multiple of the size of its elements."""
     for dtype in DTYPES:
         model = make(dtype, weights=True, mapping=True, dim=dim)
         model.save_pretrained(tmp_path)
@@ -433,7 +433,6 @@ def test_saved_tensors_are_aligned(dim: int, tmp_path: Path) -> None:
         places = {name: 8 + length + entry["data_offsets"][0] for name, entry in json.loads(content[8 : 8 + length]).items()}
         assert all(place % 4 == 0 for name, place in places.items() if name != "embeddings")
         assert places["embeddings"] % model.embedding.itemsize == 0
-        assert places["embeddings"] % 64 == 0 or model.embedding.nbytes % 4 != 0
 
 
 def test_quantised_rows_are_aligned() -> None:
@@ -555,7 +554,7 @@ def test_nothing_has_its_name_before_all_is_on_the_disk(files: int, error: BaseE
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-@pytest.mark.parametrize("writes", [0, 1, 4, 5])
+@pytest.mark.parametrize("writes", [0, 1, 4])
 def test_a_disk_that_is_full(writes: int, failing: Callable[[int], None], tmp_path: Path) -> None:
     """The old files stay, and no other file is left."""
     model = make()
