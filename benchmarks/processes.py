@@ -12,40 +12,41 @@ from typing import Any
 
 __all__ = ["memory", "run_conversion", "run_first_texts", "run_start", "run_steps", "run_until_ready"]
 
+DEFAULT_MODEL = Path(__file__).parents[1] / "model2vec_numba" / "default_model"
 _TEXT = "It is cold today, and the weather is not going to change."
 _FEW = 100
 _MANY = 1000
 _PEER_SECONDS = 5.0
 
 
-def run_start(package: str, environment: dict[str, str]) -> dict[str, Any]:
-    """Import `package`, load the bundled model and encode a text, in a fresh process.
+def run_start(package: str, environment: dict[str, str], folder: Path = DEFAULT_MODEL) -> dict[str, Any]:
+    """Import `package`, load the model in a folder and encode a text, in a fresh process.
 
     Returns:
         "seconds", the wall time from before the start of the process to after its end; "processor", its processor time; "resident", the bytes of
         the resident set after the text (Linux); and "vector", the vector of the text.
     """
     begin, before = time.perf_counter(), os.times()
-    result = _run("start", package, environment)
+    result = _run("start", package, environment, str(folder))
     seconds, after = time.perf_counter() - begin, os.times()
     processor = after.children_user + after.children_system - before.children_user - before.children_system
     return {**result, "seconds": seconds, "processor": processor}
 
 
-def run_first_texts(package: str, environment: dict[str, str]) -> float:
-    """Import `package`, load the bundled model and encode 100 texts, in a fresh process. Return the wall time of the process in seconds."""
+def run_first_texts(package: str, environment: dict[str, str], folder: Path = DEFAULT_MODEL) -> float:
+    """Import `package`, load the model in a folder and encode 100 texts, in a fresh process. Return the wall time of the process in seconds."""
     begin = time.perf_counter()
-    _run("first", package, environment)
+    _run("first", package, environment, str(folder))
     return time.perf_counter() - begin
 
 
-def run_until_ready(package: str, environment: dict[str, str]) -> dict[str, Any]:
-    """Load the bundled model and encode texts until compiled code is used, in a fresh process. A peer encodes for five seconds.
+def run_until_ready(package: str, environment: dict[str, str], folder: Path = DEFAULT_MODEL) -> dict[str, Any]:
+    """Load the model in a folder and encode texts until compiled code is used, in a fresh process. A peer encodes for five seconds.
 
     Returns:
         "seconds" from the start of the process to the first call with compiled code, and "rate", the number of texts in a second until then.
     """
-    return _run("ready", package, environment)
+    return _run("ready", package, environment, str(folder))
 
 
 def run_steps(package: str, folder: Path, environment: dict[str, str]) -> dict[str, Any]:
@@ -129,10 +130,10 @@ def _steps(package: str, folder: str) -> dict[str, Any]:
     return found | {"touched": memory("VmRSS"), "touched_peak": memory("VmHWM")}
 
 
-def _convert(folder: str) -> dict[str, Any]:
+def _convert(package: str, folder: str) -> dict[str, Any]:
     from model2vec_numba import quantize_model
 
-    model = _load("model2vec_numba", folder)
+    model = _load(package, folder)
     found = {"loaded_peak": memory("VmHWM")}
     quantize_model(model, quantize_to="int8").save_pretrained(f"{folder}-int8")
     return found | {"converted_peak": memory("VmHWM")}
@@ -147,16 +148,7 @@ def memory(name: str) -> int:
 if __name__ == "__main__":
     # The first folder of the path is this file's, and the module `tokenizers` in it would hide the library.
     sys.path.pop(0)
-    task, package, *rest = sys.argv[1:]
-    default_model = Path(__file__).parents[1] / "model2vec_numba" / "default_model"
-    if task == "steps":
-        result = _steps(package, rest[0])
-    elif task == "convert":
-        result = _convert(rest[0])
-    elif task == "first":
-        result = _first(package, str(default_model))
-    elif task == "ready":
-        result = _ready(package, str(default_model))
-    else:
-        result = _start(package, str(default_model))
+    task, package, place = sys.argv[1:]
+    tasks = {"convert": _convert, "first": _first, "ready": _ready, "start": _start, "steps": _steps}
+    result = tasks[task](package, place)
     sys.stdout.write(json.dumps(result) + "\n")
