@@ -6,9 +6,7 @@ A kernel with many arguments takes longer to call than a sentence takes. With a 
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -60,9 +58,6 @@ class FewTexts:
     Args:
         tokenizer: turns texts into tokens.
         table: the vectors of the tokens.
-
-    Attributes:
-        encode: the built-in function `encode_few`. Before the first call it is a method that makes the function.
     """
 
     def __init__(self, tokenizer: BatchTokenizer, table: EmbeddingTable) -> None:
@@ -70,15 +65,17 @@ class FewTexts:
         self._table = table
         self._core: PackedCore | None = None
         self._rows: NDArray[np.uint64] | None = None
-        # A method would hold this object, and with it the table, until the garbage collector runs.
-        self.encode: Callable[..., NDArray[np.float32] | None] = partial(FewTexts._first_encode, weakref.proxy(self))
 
-    def _first_encode(self, *arguments: Any) -> NDArray[np.float32] | None:
-        """Make the function, and call it. If this tokenizer or this version of numba or NumPy does not allow it, no call is possible."""
+    def encode(self, *arguments: Any) -> NDArray[np.float32] | None:
+        """Call the built-in function `encode_few`, which takes the place of this method. This method makes it, in the first call.
+
+        If this tokenizer or this version of numba or NumPy does not allow it, no call is possible.
+        """
         # If the vocabulary lists a token twice, a token may have no row, and each batch must be checked. The kernel reads strings in place.
         is_possible = self._tokenizer.size <= self._table.size and has_lock()
         core = self._tokenizer.pack(MAX_TEXTS) if is_possible else None
-        self.encode = (None if core is None else self._make(core)) or _never
+        # An attribute of the object is found before a method of its class. A method in this attribute would be a cycle of references.
+        self.encode = (None if core is None else self._make(core)) or _never  # type: ignore[method-assign]
         return self.encode(*arguments)
 
     def _make(self, core: PackedCore) -> Callable[..., NDArray[np.float32] | None] | None:
@@ -102,7 +99,7 @@ class FewTexts:
         core = self._core
         if core is not None and core.cache.rows is not self._rows:
             # Another function, because other threads may be calling the old one.
-            self.encode = self._make(core) or _never
+            self.encode = self._make(core) or _never  # type: ignore[method-assign]
 
 
 def _never(*_arguments: Any) -> None:

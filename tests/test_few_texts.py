@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import pickle
 import sys
 import threading
@@ -196,6 +197,22 @@ def test_a_model_that_was_never_called_is_freed(tiny_folder: Any) -> None:
     assert few() is not None
     del model
     assert few() is table() is None
+
+
+def test_a_first_call_while_a_cycle_is_collected(tiny_folder: Any) -> None:
+    """The garbage collector clears weak references before it calls ``__del__``."""
+
+    class Owner:
+        def __init__(self) -> None:
+            self.model, self.cycle = StaticModel.from_pretrained(tiny_folder), self
+
+        def __del__(self) -> None:
+            vectors.append(self.model.encode(["the cat"]))
+
+    vectors: list[Any] = []
+    Owner()
+    gc.collect()
+    assert [found.shape for found in vectors] == [(1, StaticModel.from_pretrained(tiny_folder).dim)]
 
 
 def test_a_limit_of_too_many_characters() -> None:
