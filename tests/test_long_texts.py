@@ -149,6 +149,9 @@ from model2vec_numba import StaticModel
 model = StaticModel.from_pretrained(max_length=None)
 model.encode(["it is cold " * 400_000, "a"])
 text = "The weather is chilly, and it is cold today. " * 4_500_000
+begin = time.process_time()
+model.encode(text, num_threads=1)
+whole = time.process_time() - begin
 sent = 0.0
 
 def send():
@@ -165,12 +168,13 @@ for moment in (0.2, 0.6, 1.0):
         timer.join()
     except KeyboardInterrupt:
         worst = max(worst, time.process_time() - sent)
-print(worst)
+print(worst / whole)
 """
 
 
 @pytest.mark.exhaustive
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT to its own process")
 def test_ctrl_c_in_one_text_of_200_mb() -> None:
+    """The call does not go on to its end. The first signal comes in its first half."""
     done = subprocess.run([sys.executable, "-c", INTERRUPTED], check=True, capture_output=True, text=True)
     assert float(done.stdout) < 0.5
