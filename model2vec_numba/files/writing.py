@@ -63,7 +63,7 @@ def _serialize(table: EmbeddingTable) -> bytes:
     """Return a table in the safetensors format.
 
     The library's `serialize_file` is not used. It puts a file in place of the one that it is given, which only the owner may read, and does not wait
-    until it is on the disk. This takes memory for a copy of the matrix meanwhile.
+    until it is on the disk. This takes memory for two copies of the matrix meanwhile.
     """
     # Only saving needs the library, and importing it takes time.
     from safetensors import TensorSpec, serialize
