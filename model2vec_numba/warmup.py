@@ -23,15 +23,18 @@ from model2vec_numba.starting.mode import compiling_here
 from model2vec_numba.starting.ready import EVERYTHING, key_of, note_ready
 from model2vec_numba.text.columns import column_batches
 from model2vec_numba.tokenization.chunks.rows import copy_rows, make_rows
+from model2vec_numba.tokenization.spec.json_text import parse_text
 from model2vec_numba.tokenization.spec.spec import parse_tokenizer
 from model2vec_numba.vectors.form import Form, make_form
 
-__all__ = ["Warmed", "small_model", "use", "use_forms", "use_long_text", "warmup"]
+__all__ = ["FORMS", "Warmed", "small_model", "use", "use_form", "use_forms", "use_long_text", "warmup"]
 
 # The type of the matrix for each storage type.
 _STORAGE = {"float32": np.float32, "float16": np.float16, "bfloat16": np.uint16, "float64": np.float64, "int8": np.int8}
 _DIM = 32
 _FEW_ROWS = 16
+# The precisions of vectors in other forms.
+FORMS = ("float16", "int8", "binary")
 _RANGES = np.array([[0], [1]], np.float32).repeat(_DIM, axis=1)
 # The texts contain runs of spaces, marks in the wrong order and characters that can be composed, because normalisers look for these.
 _TEXTS = ("It is cold today.", "Caf\u00e9  \u4f60\u597d, 12 don't [MASK] <s>!\n", "a\u0323\u0301 e\u0301  \uff21 \u1112\u1161\u11ab", "")
@@ -59,12 +62,12 @@ class Warmed(NamedTuple):
 def warmup(model: StaticModel | None = None, step: Callable[[int], object] = lambda _: None) -> Warmed:
     """Compile all kernels for all storage types, with and without weights, and store the machine code on the disk.
 
+    Kernels that use several threads are compiled only if numba may use more than one thread (NUMBA_NUM_THREADS). The command
+    ``model2vec-numba warmup`` makes sure of this. The code can be used only on the kind of processor that compiled it.
+
     Args:
         model: compile only what this model needs. ``None``: everything.
         step: is called after each step with the number of all steps.
-
-    Kernels that use several threads are compiled only if numba may use more than one thread (NUMBA_NUM_THREADS). The command
-    ``model2vec-numba warmup`` makes sure of this. The code can be used only on the kind of processor that compiled it.
 
     Raises:
         OSError: compiled code could not be stored.
@@ -88,6 +91,10 @@ def warmup(model: StaticModel | None = None, step: Callable[[int], object] = lam
             use_forms(small)
             use_long_text(small)
             step(len(models))
+    if model is None:
+        # Compiled code reads only large files.
+        arrays = parse_text(tokenizers["byte-level BPE"].to_str(), "tokenizer.json", uses_kernels=True).arrays
+        _ = None if arrays is None else arrays.merges()
     # The cache of chunks grows only after tens of thousands of chunks.
     copy_rows(make_rows(_FEW_ROWS), make_rows(_FEW_ROWS))
     new = counts.saved[saved:]
@@ -168,7 +175,7 @@ def small_model(text: str, dtype: str, *, weights: bool) -> StaticModel:
         dtype: the name of the storage type.
         weights: whether the model has weights.
     """
-    spec = parse_tokenizer(text, "tokenizer.json")
+    spec = parse_tokenizer(text, "tokenizer.json", uses_kernels=True)
     size = spec.size
     matrix = np.zeros((size, _DIM), _STORAGE[dtype])
     # Equal weights would become the scale.
@@ -190,11 +197,16 @@ def use(model: StaticModel) -> None:
 
 
 def use_forms(model: StaticModel) -> None:
-    """Encode to vectors in each form."""
-    for precision in ("float16", "int8", "binary"):
-        form = make_form(model.dim, None, precision, _RANGES if precision == "int8" else None)
-        _encode_column(model, form)
-        model._roads.use_compiled()(None, None, form=form).encode_string(_TEXTS[0])
+    """Encode to vectors in each of `FORMS`."""
+    for precision in FORMS:
+        use_form(model, precision)
+
+
+def use_form(model: StaticModel, precision: str) -> None:
+    """Encode to vectors in one form."""
+    form = make_form(model.dim, None, precision, _RANGES if precision == "int8" else None)
+    _encode_column(model, form)
+    model._roads.use_compiled()(None, None, form=form).encode_string(_TEXTS[0])
 
 
 def _encode_column(model: StaticModel, form: Form | None) -> None:

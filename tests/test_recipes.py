@@ -26,7 +26,7 @@ from model2vec_numba.jit.cache import counts
 from model2vec_numba.starting import compiling
 
 MODEL.encode(["a long enough call"] * 20_000)
-print(MODEL._roads.compiled is not None, len(compiling._compilations.by_key), counts.compiled)
+print(MODEL._roads.compiled is not None, len(compiling._compilations.states), counts.compiled)
 """
 
 

@@ -23,6 +23,8 @@ USE = """
 import json, sys
 from model2vec_numba import StaticModel
 from model2vec_numba.jit.cache import counts
+from model2vec_numba.tokenization.spec import spec
+spec._KERNEL_CHARACTERS = 0
 folders, texts = json.load(sys.stdin)
 for folder in folders:
     model = StaticModel.from_pretrained(folder)
@@ -31,6 +33,8 @@ for folder in folders:
     model.encode(texts * 4, batch_size=4096, max_length=None, normalize=False)
     model.encode_as_sequence(texts)
     model.tokenize(texts)
+    tokenizer = spec.parse_tokenizer(open(folder + "/tokenizer.json", encoding="utf-8").read(), folder, uses_kernels=True)
+    tokenizer.arrays.scores(), tokenizer.merges
 print(json.dumps([counts.compiled, len(counts.loaded)]))
 """
 
@@ -64,7 +68,7 @@ def test_for_one_model(tiny_folder: Path) -> None:
     """A later process in the background mode uses compiled code from the start, and starts no other process."""
     last = run([sys.executable, "-m", "model2vec_numba", "warmup", "-m", str(tiny_folder)], {**os.environ}, "").splitlines()[-1]
     assert "files written" in last
-    code = "from model2vec_numba.starting.compiling import _compilations\nassert not _compilations.by_key\n"
+    code = "from model2vec_numba.starting.compiling import _compilations\nassert not _compilations.states\n"
     given = json.dumps([[str(tiny_folder)], sample_texts(40)])
     compiled, loaded = json.loads(run([sys.executable, "-c", USE + code], {**os.environ, VARIABLE: "background"}, given))
     assert compiled == 0 and loaded > 0

@@ -35,7 +35,7 @@ __all__ = ["PlainEncoder"]
 
 # The number of strings that are given to `Encoder` at a time if it goes on in the middle of a call.
 _HANDED_OVER = 1 << 16
-# A call with more texts than this would take so long that compiled code is used from the start, if it is ready; and about the time of a text.
+# A call with more texts than this uses compiled code from the start, if that is ready. And about the time that a text takes without compiled code.
 _MANY, _SECONDS_PER_TEXT = 1 << 14, 2e-5
 
 

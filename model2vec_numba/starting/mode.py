@@ -23,7 +23,7 @@ def compiling_here() -> Iterator[None]:
     Raises:
         RuntimeError: NUMBA_DISABLE_JIT forbids all compiling.
     """
-    if compile_mode() == "never" and os.environ.get(VARIABLE, "").strip() != "never":
+    if _is_forbidden():
         raise RuntimeError("nothing can be compiled, because NUMBA_DISABLE_JIT is set")
     _forced.append(True)
     try:
@@ -43,9 +43,14 @@ def compile_mode() -> Mode:
     """
     if _forced:
         return "wait"
-    if os.environ.get("NUMBA_DISABLE_JIT", "0").strip() not in {"", "0"}:
+    if _is_forbidden():
         return "never"
     mode = os.environ.get(VARIABLE, "").strip() or "background"
     if mode not in get_args(Mode):
         raise ValueError(f"{VARIABLE} must be one of {', '.join(get_args(Mode))}, not {mode!r}")
     return cast(Mode, mode)
+
+
+def _is_forbidden() -> bool:
+    """Return whether NUMBA_DISABLE_JIT forbids all compiling."""
+    return os.environ.get("NUMBA_DISABLE_JIT", "0").strip() not in {"", "0"}

@@ -79,7 +79,7 @@ def _note_name(key: str) -> str:
 
 @functools.cache
 def _circumstances() -> str:
-    """Return a digest of what compiled code depends on besides the model: this package, numba, the interpreter, the processor and the settings."""
+    """Return a digest of what compiled code depends on, except the model: this package, numba, the interpreter, the processor and the settings."""
     digest = hashlib.sha256()
     for path in sorted(_PACKAGE.rglob("*.py")):
         content = path.read_bytes()

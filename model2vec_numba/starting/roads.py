@@ -78,7 +78,7 @@ class CompiledTokenizer:
 
 
 class Roads:
-    """The two roads of a model's calls.
+    """The tokeniser and the table of a model, and the two roads of its calls: with compiled code and without.
 
     Attributes:
         tokenizer: the tokeniser with compiled code.
@@ -136,7 +136,7 @@ class Roads:
             time.sleep(_WAIT_SECONDS)
 
     def use_compiled(self) -> Callable[..., Encoder]:
-        """Use compiled code from now on. What is not in the cache is compiled, and the call waits for it."""
+        """Use compiled code from now on. Code that is not in the cache is compiled, and the call waits for it."""
         tokenizer = self.tokenizer.get()
         encoder, few_texts = _import_compiled()
         self.compiled = partial(encoder, tokenizer, self.table, few_texts(tokenizer, self.table))

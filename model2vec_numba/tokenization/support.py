@@ -35,6 +35,9 @@ def uncompiled_part(spec: TokenizerSpec) -> str:
 
     Examples: ``model: no compiled code for "dropout": 0.1``, ``normalizer: no compiled code for {"type": "Replace", …}``.
     """
+    # Only Python reads the whole vocabulary and the merges into the JSON.
+    spec = TokenizerSpec(spec.text, spec.source)
+    spec.use_kernels(False)
     config = spec.config
     if not spec.keeps_ids:
         return f"post_processor: it may change the ids: {_shortened(config.get('post_processor'))}"

@@ -134,6 +134,7 @@ def cut_at_spaces(texts: TextBatch, sections: int) -> TextBatch:
 
 def make_tokenizer(spec: TokenizerSpec) -> BatchTokenizer:
     """Return the fastest tokeniser that gives exactly what the `tokenizers` library gives."""
+    spec.use_kernels(True)
     added = read_added_tokens(spec)
     core: Core | None = None
     if spec.keeps_ids and added is not None:
@@ -142,6 +143,6 @@ def make_tokenizer(spec: TokenizerSpec) -> BatchTokenizer:
         rule = None if core is None or isinstance(core, BertCore) else chunk_rule(spec, added)
         if core is not None and rule is not None:
             core = ChunkedCore(core, rule)
-    # No added token is then in two sections, nor takes the white space of another section where a token of white space might be.
+    # If no added token holds white space, none lies in two sections. A token may take white space of the next section, but no token is found there.
     cuts_at_spaces = core is not None and core.cuts_at_spaces and added is not None and not added.hold_white_space
     return BatchTokenizer(spec, core, cuts_at_spaces=cuts_at_spaces)

@@ -26,22 +26,27 @@ from model2vec_numba.starting import compiling
 
 moment = float(sys.argv[1])
 texts = ["It is cold today.", "Caf\\u00e9 \\u4f60\\u597d", ""] * 20
-model = StaticModel.from_pretrained()
-right = model.encode(texts).tobytes()
+# The second model waits for the first.
+models = [StaticModel.from_pretrained(), StaticModel.from_pretrained(quantize_to="int8")]
+
+def vectors():
+    return b"".join(model.encode(texts).tobytes() for model in models)
 
 def check():
-    assert model.encode(texts).tobytes() == right
+    assert vectors() == right
+
+right = vectors()
 
 def show_processes():
-    for compilation in compiling._compilations.by_key.values():
-        print("process", compilation._process.pid, flush=True)
+    if compiling._compilations.compiler is not None:
+        print("process", compiling._compilations.compiler._process.pid, flush=True)
 
 print("vectors", hashlib.sha256(right).hexdigest(), flush=True)
 show_processes()
 deadline = time.monotonic() + moment
 while time.monotonic() < deadline:
     check()
-running = any(compilation.state == "running" for compilation in compiling._compilations.by_key.values())
+running = "running" in compiling._compilations.states.values()
 print("ends", running, time.time(), flush=True)
 """
 ENDS = {

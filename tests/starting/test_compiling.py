@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -9,38 +10,74 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
 import pytest
 
-from model2vec_numba import StaticModel
+from model2vec_numba import StaticModel, warmup
 from model2vec_numba.jit.folders import package_folders
 from model2vec_numba.jit.memory import kept_code
-from model2vec_numba.starting import compiling, ready
+from model2vec_numba.starting import child, compiling, ready
 from model2vec_numba.starting.mode import VARIABLE
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="no other process compiles here")
 
-# Programs in place of the one that compiles. Each reads what it is given.
-READS = "import json, os, sys, time; given = sys.stdin.buffer; given.readline(); needs = json.loads(given.readline()); given.read(needs['bytes']);"
-SAYS_READY = READS + "os.write(1, b'R' + bytes(8))"
-SENDS_CODE = READS + "code = bytes(300_000); out = sys.stdout.buffer; out.write(b'K' + (len(code) + 5).to_bytes(8, 'little') + b'a.nb\\0' + code);"
-SENDS_CODE += "out.flush(); out.write(b'R' + bytes(8))"
-WAITS = READS + "given.read()"
+# Programs in place of the one that compiles.
+TALKS = """
+import json, os, select, sys
+given = sys.stdin.buffer
+given.readline()
+
+def read():
+    needs = json.loads(given.readline())
+    given.read(needs["bytes"])
+    return needs["key"].encode()
+
+def say(kind, content=b""):
+    sys.stdout.buffer.write(kind + len(content).to_bytes(8, "little") + content)
+    sys.stdout.buffer.flush()
+
+"""
+SAYS_READY = TALKS + "say(b'R', read())"
+SENDS_CODE = TALKS + "key = read(); say(b'K', b'a.nb\\0' + bytes(300_000)); say(b'R', key)"
+WAITS = TALKS + "given.read()"
 
 
 @pytest.fixture
-def background(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def background(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+    """Give the tests the processes that are started."""
+    processes = []
+
+    def start() -> Any:
+        started = real_start()
+        processes.append(started[0])
+        return started
+
+    real_start = compiling._start
+    monkeypatch.setattr(compiling, "_start", start)
     monkeypatch.setenv(VARIABLE, "background")
-    monkeypatch.setattr(compiling._compilations, "by_key", {})
+    monkeypatch.setattr(compiling, "_compilations", compiling._Compilations())
     monkeypatch.setattr(kept_code, "files", {})
     monkeypatch.setattr("model2vec_numba.starting.roads.is_ready", lambda _: False)
-    yield
-    for compilation in compiling._compilations.by_key.values():
-        if hasattr(compilation, "_process"):
-            compilation._process.kill()
-            compilation._process.wait()
+    yield processes
+    for process in processes:
+        process.kill()
+        process.wait()
+    if compiling._compilations.compiler is not None:
+        compiling._compilations.compiler.end()
+
+
+def wait_for_states(model: StaticModel, states: dict[str | None, str]) -> None:
+    """Ask for the kernels of a model under several keys, in turns, until they have these states."""
+    deadline = time.monotonic() + 30
+    found: dict[str | None, str] = {}
+    while found != states:
+        assert time.monotonic() < deadline, found
+        found = {key: compiling.compilation_state(model._spec, model._table, key) for key in states}
+        assert all(found[key] in ("running", states[key]) for key in states)
+        time.sleep(0.001)
 
 
 def model_and_state(model: StaticModel, state: str) -> StaticModel:
@@ -49,10 +86,7 @@ def model_and_state(model: StaticModel, state: str) -> StaticModel:
     np.testing.assert_array_equal(
         other._roads.plain(None, None).encode_strings(["a cold day", "ok"]), model.encode(["a cold day", "ok"], normalize=False)
     )
-    deadline = time.monotonic() + 30
-    while (found := compiling.compilation_state(other._spec, other._table)) != state:
-        assert found == "running" and time.monotonic() < deadline
-        time.sleep(0.001)
+    wait_for_states(other, {None: state})
     return other
 
 
@@ -64,18 +98,19 @@ def test_a_module_path_with_other_entries(default_model: StaticModel, monkeypatc
     model_and_state(default_model, "ready")
 
 
-@pytest.mark.usefixtures("background")
 @pytest.mark.parametrize("program", [SAYS_READY, SENDS_CODE])
-def test_compiled_code_is_used_when_it_is_ready(default_model: StaticModel, monkeypatch: pytest.MonkeyPatch, program: str) -> None:
+def test_compiled_code_is_used_when_it_is_ready(
+    default_model: StaticModel, monkeypatch: pytest.MonkeyPatch, background: list[Any], program: str
+) -> None:
     monkeypatch.setattr(compiling, "_PROGRAM", program)
     model = model_and_state(default_model, "ready")
     assert "tokenizer_backend" not in repr(model)
     vector = model.encode("It is cold today.")
     assert model._roads.compiled is not None
-    (compilation,) = compiling._compilations.by_key.values()
+    (process,) = background
     deadline = time.monotonic() + 30
     # The operating system no longer lists the process.
-    while compilation._process.returncode is None:
+    while process.returncode is None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert "tokenizer_backend='wordpiece'" in repr(model)
@@ -85,7 +120,7 @@ def test_compiled_code_is_used_when_it_is_ready(default_model: StaticModel, monk
 
 @pytest.mark.usefixtures("background")
 def test_the_name_of_the_tokeniser_waits(default_model: StaticModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiling, "_PROGRAM", READS + "time.sleep(0.3); os.write(1, b'R' + bytes(8))")
+    monkeypatch.setattr(compiling, "_PROGRAM", TALKS + "key = read(); select.select([], [], [], 0.3); say(b'R', key)")
     model = default_model._by_value()
     assert "tokenizer_backend" not in repr(model)
     assert model._roads.compiled is None
@@ -93,8 +128,24 @@ def test_the_name_of_the_tokeniser_waits(default_model: StaticModel, monkeypatch
     assert model._roads.compiled is not None
 
 
+def test_a_process_that_reads_nothing_does_not_end_this_one() -> None:
+    """A program in a pipe of the shell may have set the signal back to what it was before Python."""
+    program = (
+        "import signal, time; signal.signal(signal.SIGPIPE, signal.SIG_DFL)\n"
+        "from model2vec_numba import StaticModel\n"
+        "from model2vec_numba.starting import compiling\n"
+        "compiling._PROGRAM = 'pass'\n"
+        "model = StaticModel.from_pretrained()._by_value()\n"
+        "model._roads.plain(None, None).encode_strings(['a cold day'])\n"
+        "while compiling.compilation_state(model._spec, model._table) == 'running': time.sleep(0.01)\n"
+    )
+    environment = {**os.environ, VARIABLE: "background"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.usefixtures("background")
-@pytest.mark.parametrize("program", [READS + "sys.exit(1)", READS, "raise SystemExit", READS + "os.write(1, b'R')"])
+@pytest.mark.parametrize("program", [TALKS + "sys.exit(1)", TALKS + "read()", "raise SystemExit", TALKS + "os.write(1, b'R')"])
 def test_this_process_compiles_if_the_other_one_fails(default_model: StaticModel, monkeypatch: pytest.MonkeyPatch, program: str) -> None:
     monkeypatch.setattr(compiling, "_PROGRAM", program)
     model = model_and_state(default_model, "failed")
@@ -107,7 +158,7 @@ def test_a_process_that_was_killed_is_not_repeated(
     default_model: StaticModel, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """There may not be enough memory to compile."""
-    monkeypatch.setattr(compiling, "_PROGRAM", READS + "os.kill(os.getpid(), 9)")
+    monkeypatch.setattr(compiling, "_PROGRAM", TALKS + "read(); os.kill(os.getpid(), 9)")
     model = model_and_state(default_model, "killed")
     for _ in range(2):
         np.testing.assert_array_equal(model.encode("It is cold today."), default_model.encode("It is cold today."))
@@ -124,12 +175,122 @@ def test_without_an_interpreter_this_process_compiles(default_model: StaticModel
     assert model._roads.compiled is not None
 
 
-@pytest.mark.usefixtures("background")
-def test_models_with_the_same_needs_share_a_process(default_model: StaticModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiling, "_PROGRAM", WAITS)
+@pytest.mark.parametrize("program", [WAITS, SAYS_READY])
+def test_models_with_the_same_needs_are_compiled_once(
+    default_model: StaticModel, monkeypatch: pytest.MonkeyPatch, background: list[Any], program: str
+) -> None:
+    monkeypatch.setattr(compiling, "_PROGRAM", program)
     for _ in range(3):
         default_model._by_value().encode("a")
-    assert len(compiling._compilations.by_key) == 1
+    assert len(compiling._compilations.states) == len(background) == 1
+
+
+def test_one_process_compiles_for_all_models(default_model: StaticModel, monkeypatch: pytest.MonkeyPatch, background: list[Any]) -> None:
+    """Also for those that are loaded later, while it compiles what is needed less often. The requests are larger than a pipe."""
+    monkeypatch.setattr(compiling, "_PROGRAM", TALKS + "while True: say(b'R', read())")
+    wait_for_states(default_model, dict.fromkeys("abc", "ready"))
+    wait_for_states(default_model, dict.fromkeys("def", "ready"))
+    assert list(compiling._compilations.states) == list("abcdef")
+    assert len(background) == 1
+
+
+def test_a_request_that_comes_too_late_is_repeated(default_model: StaticModel, monkeypatch: pytest.MonkeyPatch, background: list[Any]) -> None:
+    """The process ends when it has nothing to do, and does not read what is sent at this moment."""
+    monkeypatch.setattr(compiling, "_PROGRAM", TALKS + "say(b'R', read()); select.select([given], [], []); say(b'D')")
+    wait_for_states(default_model, dict.fromkeys("abc", "ready"))
+    assert len(background) == 3
+
+
+@pytest.mark.parametrize(("end", "state"), [("os.kill(os.getpid(), 9)", "killed"), ("sys.exit(1)", "failed")])
+def test_the_end_of_a_process_concerns_the_model_that_it_compiled_for(
+    default_model: StaticModel, monkeypatch: pytest.MonkeyPatch, background: list[Any], end: str, state: str
+) -> None:
+    """The other models that wait get another process."""
+    program = f"while True:\n    key = read()\n    if key == b'b':\n        read(); {end}\n    say(b'R', key)"
+    monkeypatch.setattr(compiling, "_PROGRAM", TALKS + program)
+    wait_for_states(default_model, {"a": "ready", "b": state, "c": "ready", "d": "ready"})
+    assert len(background) == 2
+
+
+class FakeWork:
+    """A process that is asked for the models "a" and "b". It writes down what it would compile.
+
+    Attributes:
+        done: the work, in its order.
+        requests: what it is asked for.
+    """
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.requests: SimpleQueue[dict[str, Any]] = SimpleQueue()
+        self.ask("a")
+        self.ask("b")
+
+    def ask(self, key: str) -> None:
+        self.requests.put({"key": key, "text": key, "dtype": "float32", "weights": False})
+
+    def use_form(self, model: str, precision: str) -> None:
+        self.done.append(f"{model} {precision}")
+        if self.done[-1] == "a float16":
+            self.ask("c")
+
+    def messages(self) -> bytes:
+        messages = io.BytesIO()
+        child._answer(self.requests, messages)
+        return messages.getvalue()
+
+
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeWork:
+    work = FakeWork()
+    monkeypatch.setattr(child, "writable_folder", lambda: tmp_path)
+    monkeypatch.setattr(child, "is_ready", lambda _: False)
+    monkeypatch.setattr(child, "note_ready", lambda *_: None)
+    monkeypatch.setattr(kept_code, "collects", False)
+    monkeypatch.setattr(kept_code, "files", {})
+    monkeypatch.setattr(warmup, "FORMS", ("float16", "int8"))
+    monkeypatch.setattr(warmup, "small_model", lambda text, *_, **__: text)
+    monkeypatch.setattr(warmup, "use", work.done.append)
+    monkeypatch.setattr(warmup, "use_form", work.use_form)
+    monkeypatch.setattr(warmup, "use_long_text", lambda model: work.done.append(f"{model} long"))
+    return work
+
+
+def test_all_models_get_ready_before_what_is_needed_less_often(work: FakeWork) -> None:
+    """The model "c" is asked for meanwhile."""
+    assert work.messages() == b"".join(compiling.HEADER.pack(b"R", 1) + key for key in (b"a", b"b", b"c")) + compiling.HEADER.pack(b"D", 0)
+    rarer = ("a int8", "a long", *(f"{model} {use}" for model in "bc" for use in ("float16", "int8", "long")))
+    assert work.done == ["a", "b", "a float16", "c", *rarer]
+
+
+def test_another_process_does_not_wait_for_what_is_needed_less_often(work: FakeWork, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    fcntl = pytest.importorskip("fcntl")
+
+    def note(model: str, *_: str) -> None:
+        with (tmp_path / "compiling.lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                work.done.append("free")
+            except BlockingIOError:
+                work.done.append("locked")
+
+    monkeypatch.setattr(warmup, "use", note)
+    monkeypatch.setattr(warmup, "use_form", note)
+    monkeypatch.setattr(warmup, "use_long_text", note)
+    work.messages()
+    assert work.done == ["locked"] * 2 + ["free"] * 6
+
+
+def test_code_that_cannot_be_kept_is_sent_once(work: FakeWork, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Together with that of the forms, before the message that a model is ready."""
+    monkeypatch.setattr(warmup, "use", lambda model: kept_code.files.update({"shared": b"1", model: b"2"}))
+    monkeypatch.setattr(warmup, "use_forms", lambda model: kept_code.files.update({f"forms {model}": b"3"}))
+    sent = work.messages()
+    assert [sent.count(code) for code in (b"shared\x001", b"a\x002", b"forms a\x003", b"b\x002", b"forms b\x003")] == [1] * 5
+    first, second, last = sent.split(compiling.HEADER.pack(b"R", 1))
+    assert b"forms a" in first and b"shared" in first and b"forms b" not in first
+    assert second.startswith(b"a") and b"forms b" in second and last == b"b" + compiling.HEADER.pack(b"D", 0)
+    assert work.done == []
 
 
 def test_a_note_counts_while_its_files_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,8 +335,8 @@ from model2vec_numba.starting import compiling
 texts = ["It is cold today.", "Caf\\u00e9 \\u4f60\\u597d", ""] * 20
 model = StaticModel.from_pretrained()
 right = model.encode(texts).tobytes()
-(compilation,) = compiling._compilations.by_key.values() or [None]
-print(compilation and compilation._process.pid, flush=True)
+compiler = compiling._compilations.compiler
+print(compiler and compiler._process.pid, flush=True)
 
 def check():
     assert model.encode(texts).tobytes() == right

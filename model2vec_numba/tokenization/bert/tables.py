@@ -28,7 +28,7 @@ from model2vec_numba.tokenization.bert.core import (
 )
 from model2vec_numba.tokenization.components import has_form, library_normalizer
 from model2vec_numba.tokenization.lookup.double_array import LARGEST_TRIE_ID
-from model2vec_numba.tokenization.lookup.word_pieces import build_vocabulary
+from model2vec_numba.tokenization.lookup.word_pieces import build_vocabulary, holds_nul
 from model2vec_numba.tokenization.normalizers import make_normalizer
 from model2vec_numba.tokenization.pipeline import PipelineCore, make_cutter, normalize_contents
 from model2vec_numba.tokenization.spec.spec import TokenizerSpec
@@ -87,8 +87,8 @@ def _make_tables(spec: TokenizerSpec, normalizer: Normalizer, pre_tokenizer: Pre
     byte_kinds, lowercases = _byte_kinds(code_points)
     # The tables could not tell a NUL from padding. Tokens with a NUL are left out: no word holds one, because `CodePointTable` does not support it.
     vocabulary, ids = spec.mapped_vocabulary
-    tokens = flatten(vocabulary)
-    if not tokens.data[: tokens.offsets[-1]].all():
+    tokens = spec.mapped_texts()
+    if holds_nul(tokens):
         kept = [token for token in vocabulary if "\0" not in token]
         tokens, ids = flatten(kept), np.array([vocabulary[token] for token in kept], np.int32)
     return BertTables(

@@ -9,9 +9,14 @@ from model2vec_numba.batches import TextBatch
 from model2vec_numba.jit.decorators import inner, inner_always
 from model2vec_numba.tokenization.lookup.double_array import BASE_SHIFT, BYTE_MASK, ID_MASK, ID_SHIFT, ROOT, TERMINAL, build_units, descend, unit_of
 
-__all__ = ["ABSENT", "build_vocabulary", "find_word", "split_word"]
+__all__ = ["ABSENT", "build_vocabulary", "find_word", "holds_nul", "split_word"]
 
 ABSENT = np.int64(-1)
+
+
+def holds_nul(tokens: TextBatch) -> bool:
+    """Return whether a token holds a NUL."""
+    return not np.all(tokens.data[: tokens.offsets[-1]])
 
 
 def build_vocabulary(tokens: TextBatch, ids: NDArray[np.int32], prefix: bytes) -> NDArray[np.uint64]:

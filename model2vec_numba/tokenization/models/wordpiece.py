@@ -7,14 +7,12 @@ from numpy.typing import NDArray
 
 from model2vec_numba.batches import TokenBatch
 from model2vec_numba.jit.decorators import compiled
-from model2vec_numba.text.strings import flatten
 from model2vec_numba.tokenization.byte_alphabet import spelled_out
 from model2vec_numba.tokenization.components import has_form
 from model2vec_numba.tokenization.lookup.double_array import LARGEST_TRIE_ID
-from model2vec_numba.tokenization.lookup.word_pieces import build_vocabulary, split_word
+from model2vec_numba.tokenization.lookup.word_pieces import build_vocabulary, holds_nul, split_word
 from model2vec_numba.tokenization.models.running import UNBOUNDED, run_kernel
 from model2vec_numba.tokenization.spec.spec import TokenizerSpec
-from model2vec_numba.tokenization.spec.vocabulary import read_token_ids
 from model2vec_numba.tokenization.stages import DONE, PreTokenBatch
 
 __all__ = ["WordPiece", "make_wordpiece"]
@@ -43,15 +41,15 @@ class WordPiece:
 
 def make_wordpiece(spec: TokenizerSpec) -> WordPiece | None:
     """Return the WordPiece model that a `tokenizer.json` describes; ``None`` if it needs something that this package does not support."""
-    model, vocabulary = spec.config["model"], read_token_ids(spec.config["model"])
+    model, vocabulary = spec.config["model"], spec.mapped_tokens()
     if vocabulary is None or not has_form(model, _MEMBERS):
         return None
     # The trie cannot tell a NUL from a place without a node. Without an unknown token the library raises errors for some texts.
-    if model["unk_token"] not in model["vocab"] or "\0" in "".join(vocabulary[0]) or model["max_input_chars_per_word"] < 0:
+    if model["unk_token"] not in model["vocab"] or holds_nul(vocabulary[0]) or model["max_input_chars_per_word"] < 0:
         return None
     if vocabulary[1].max() > LARGEST_TRIE_ID:
         return None
-    trie = build_vocabulary(flatten(vocabulary[0]), vocabulary[1], model["continuing_subword_prefix"].encode("utf-8"))
+    trie = build_vocabulary(*vocabulary, model["continuing_subword_prefix"].encode("utf-8"))
     return WordPiece(trie, model["vocab"][model["unk_token"]], min(model["max_input_chars_per_word"], UNBOUNDED))
 
 

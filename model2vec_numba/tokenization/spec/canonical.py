@@ -28,8 +28,8 @@ class CanonicalTokenizer(NamedTuple):
     """A tokenizer as the library reads it.
 
     Attributes:
-        config: the `tokenizer.json` in canonical spelling. The vocabulary, the merges and the added tokens are those of the file. If the file lists
-            an added token twice, it is here once.
+        config: the `tokenizer.json` in canonical spelling. The vocabulary and the merges are those of `ParsedText.config`, and the added tokens are
+            those of the file. If the file lists an added token twice, it is here once.
         added_ids: the id of each added token that is not a token of the model. ``None`` if the library may give other ids.
     """
 
@@ -64,7 +64,7 @@ def read_canonically(parsed: ParsedText, vocabulary: dict[str, int]) -> Canonica
         raise
     numbers = {token: i for i, token in enumerate(tokens)}
     follows_rule = library.get_vocab(with_added_tokens=True) == numbers | _ids_outside(probed, numbers, len(tokens))
-    outside = _ids_outside(added, vocabulary, len(model["vocab"]))
+    outside = _ids_outside(added, vocabulary, len(model["vocab"]) if parsed.arrays is None else len(parsed.arrays.texts))
     listed = [token for token in added if token["content"]]
     unique = {token["content"]: token for token in listed}
     if len(unique) < len(listed) and any({**unique[token["content"]], "id": token["id"]} != token for token in listed):

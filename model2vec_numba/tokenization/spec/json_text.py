@@ -12,7 +12,8 @@ import gc
 import json
 import re
 import threading
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +22,17 @@ from model2vec_numba.errors import ModelFormatError
 from model2vec_numba.parallel.forks import forks_wait_for
 from model2vec_numba.tokenization.spec.vocabulary import merges_lack_prefix
 
+if TYPE_CHECKING:
+    from model2vec_numba.tokenization.spec.model_arrays import ModelArrays
+
 __all__ = ["ParsedText", "parse_text"]
 
 _CHARSMAP = "precompiled_charsmap"
 # It begins with two plain characters, which makes the search fast. The one before them is checked afterwards.
 _MINUS_ZERO = re.compile(r"-0(?<=[\[,:\s]-0)\s*[\],}]")
 _LENGTH_BYTES = 4
+# Zero bytes after the text, for the searches here and for compiled code.
+_PADDING = 16
 # Python's garbage collector is off while a file is parsed. Otherwise it looks at all objects of the process again and again, because a list is made
 # for each merge or token. This took a third of the time. Forks wait, so that it is not off in the child.
 _collector_lock = threading.RLock()
@@ -37,30 +43,90 @@ class ParsedText(NamedTuple):
     """The parsed text of a `tokenizer.json`.
 
     Attributes:
-        config: the JSON object, with an object ``model``.
-        data: uint8, the text in UTF-8, and two zero bytes.
+        config: the JSON object, with an object ``model``. Arrays that are in `arrays` are empty lists here, except a vocabulary that is an object.
+        arrays: the large arrays of the model, which compiled code has read. ``None``: they are in `config`.
         read_alike: whether no object has a member twice. Otherwise the library may refuse the file or read other values.
-        escapes_surrogates: whether a string may hold the escape of a surrogate, such as ``\\ud800``.
+        escapes_surrogates: whether a string of `config` may hold the escape of a surrogate, such as ``\\ud800``.
     """
 
     config: dict[str, Any]
-    data: NDArray[np.uint8]
+    arrays: ModelArrays | None
     read_alike: bool
     escapes_surrogates: bool
 
 
-def parse_text(text: str, source: str) -> ParsedText:
+def parse_text(text: str, source: str, *, uses_kernels: bool = False) -> ParsedText:
     """Parse the text of a `tokenizer.json`.
+
+    Args:
+        text: the text.
+        source: what to call it in errors.
+        uses_kernels: whether compiled code may read the large arrays. The results are the same.
 
     Raises:
         ModelFormatError: the text is not JSON or not a tokenizer, or the library would ask for too much memory or end the process.
+    """
+    # NumPy searches these bytes in a tenth of the time that Python takes for the text, which may have four bytes for each character.
+    try:
+        data = text.encode("utf-8") + bytes(_PADDING)
+    except UnicodeEncodeError:
+        # Only the caller's text can hold a lone surrogate, and no file.
+        data, uses_kernels = text.encode("utf-8", "surrogatepass") + bytes(_PADDING), False
+    return (_parse_with_kernels(data, source) if uses_kernels else None) or _parse(text, data, source, _refuse_constant)
+
+
+def _parse_with_kernels(data: bytes, source: str) -> ParsedText | None:
+    """Parse a text as `parse_text` does. ``None`` if compiled code cannot read it, or if it may hold errors.
+
+    Args:
+        data: the text in UTF-8, and `_PADDING` zero bytes.
+        source: what to call it in errors.
+    """
+    from model2vec_numba.tokenization.spec.large_arrays import MERGES, VOCABULARY, cut_out
+    from model2vec_numba.tokenization.spec.model_arrays import make_model_arrays
+
+    arrays = cut_out(data)
+    if arrays is None:
+        return None
+    # Each word that stands for an array must be read once, and as the value of its member.
+    signs: dict[str, object] = {}
+    expected = {"vocab": VOCABULARY} if arrays.merges is None else {"vocab": VOCABULARY, "merges": MERGES}
+
+    def sign_of(name: str) -> object:
+        if name in signs or name not in expected.values():
+            _refuse_constant(name)
+        return signs.setdefault(name, object())
+
+    try:
+        parsed = _parse(arrays.rest.decode("utf-8"), arrays.rest + bytes(_PADDING), source, sign_of)
+    except ModelFormatError:
+        return None
+    model = parsed.config["model"]
+    if not parsed.read_alike or any(model.get(name) is not signs.get(word, word) for name, word in expected.items()):
+        return None
+    made = make_model_arrays(arrays, model)
+    if made is None:
+        return None
+    model["vocab"] = [] if made.ids is None else made.vocabulary
+    if arrays.merges is not None:
+        model["merges"] = []
+    return parsed._replace(arrays=made)
+
+
+def _parse(text: str, padded: bytes, source: str, parse_constant: Callable[[str], object]) -> ParsedText:
+    """Parse a text as `parse_text` does, without compiled code.
+
+    Args:
+        text: the text.
+        padded: the text in UTF-8, and `_PADDING` bytes.
+        source: what to call it in errors.
+        parse_constant: is called with the words that Python reads as numbers although they are not JSON, such as NaN.
     """
 
     def parse_int(literal: str) -> float:
         return float(literal) if literal == "-0" else int(literal)
 
-    # NumPy searches these bytes in a tenth of the time that Python takes for the text, which may have four bytes for each character.
-    data = np.frombuffer(text.encode("utf-8", "surrogatepass") + b"\0\0", np.uint8)
+    data = np.frombuffer(padded, np.uint8)
     minuses = np.flatnonzero(data == ord("-"))
     # A function for each integer takes a tenth of the time of parsing, so it is used only where it is needed.
     integers = parse_int if np.any(data[minuses + 1] == ord("0")) and _MINUS_ZERO.search(text) else None
@@ -69,7 +135,7 @@ def parse_text(text: str, source: str) -> ParsedText:
             is_enabled = gc.isenabled()
             try:
                 gc.disable()
-                config = json.loads(text, parse_int=integers, parse_constant=_refuse_constant)
+                config = json.loads(text, parse_int=integers, parse_constant=parse_constant)
             finally:
                 if is_enabled:
                     gc.enable()
@@ -85,7 +151,7 @@ def parse_text(text: str, source: str) -> ParsedText:
     for charsmap in charsmaps if read_alike else _all_charsmaps(text):
         _check_charsmap(charsmap, source)
     escapes_surrogates = bool(np.any((data[backslashes + 1] == ord("u")) & (data[backslashes + 2] | 0x20 == ord("d"))))
-    return ParsedText(config, data, read_alike, escapes_surrogates)
+    return ParsedText(config, None, read_alike, escapes_surrogates)
 
 
 def _refuse_constant(name: str) -> float:

@@ -5,42 +5,37 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from model2vec_numba.batches import TextBatch
 from model2vec_numba.jit.decorators import compiled, inner
 from model2vec_numba.jit.simd import load_word, word_mask
-from model2vec_numba.text.strings import flatten
 from model2vec_numba.tokenization.lookup.hashing import hash_key, next_slot, slots_for, word_key
 
-__all__ = ["find_merge_ids"]
+__all__ = ["find_merge_ids", "find_merges"]
 
 _WORD_BYTES = 8
 # If the searches look at more slots than this for each token, the file was made to make them slow.
 _MAX_SLOTS_PER_TOKEN = 64
 
 
-def find_merge_ids(tokens: list[str], ids: NDArray[np.int32], parts: list[str]) -> NDArray[np.int64] | None:
+def find_merge_ids(vocabulary: TextBatch, ids: NDArray[np.int32], parts: TextBatch) -> NDArray[np.int64] | None:
     """Return the ids of merges: int64, shape (merges, 3), with the left id, the right id and the new id of each.
 
     The result is ``None`` if a part is empty, or if a part or what two parts make is no token. It may also be ``None`` for a file that was made to
     make the search slow.
 
     Args:
-        tokens: the vocabulary, without equal tokens.
+        vocabulary: the vocabulary, without equal tokens, and 8 more bytes.
         ids: int32, shape (tokens,): their ids.
-        parts: the left and the right token of each merge, one merge after the other.
-
-    Raises:
-        TypeError: a part is no string.
-        ValueError: a string holds a lone surrogate.
+        parts: the left and the right token of each merge, one merge after the other, and 8 more bytes.
     """
-    vocabulary, texts = flatten(tokens), flatten(parts)
     merges = np.empty((len(parts) // 2, 3), np.int64)
-    slots = np.zeros(slots_for(len(tokens)), np.uint64)
-    found = _find_merges(vocabulary.data, vocabulary.offsets, ids, texts.data, texts.offsets, slots, merges)
+    slots = np.zeros(slots_for(len(vocabulary)), np.uint64)
+    found = find_merges(vocabulary.data, vocabulary.offsets, ids, parts.data, parts.offsets, slots, merges)
     return merges if found else None
 
 
 @compiled()
-def _find_merges(
+def find_merges(
     vocabulary: NDArray[np.uint8],
     vocabulary_offsets: NDArray[np.int64],
     ids: NDArray[np.int32],

@@ -6,26 +6,34 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from model2vec_numba.errors import ModelFormatError, shortened
+from model2vec_numba.starting.mode import compile_mode
 from model2vec_numba.tokenization.components import is_library_error
 from model2vec_numba.tokenization.spec.canonical import CanonicalTokenizer, read_canonically
 from model2vec_numba.tokenization.spec.growth import MAX_GROWTH, find_growth
 from model2vec_numba.tokenization.spec.growth_trial import check_growth
 from model2vec_numba.tokenization.spec.json_text import ParsedText, parse_text
-from model2vec_numba.tokenization.spec.vocabulary import read_merges, read_unigram_scores, read_unigram_vocabulary, read_vocabulary
+from model2vec_numba.tokenization.spec.vocabulary import are_dense, is_unknown_id, read_merges, read_unigram_vocabulary, read_vocabulary
+
+if TYPE_CHECKING:
+    from model2vec_numba.batches import TextBatch
+    from model2vec_numba.tokenization.spec.model_arrays import ModelArrays
 
 __all__ = ["TokenizerSpec", "parse_tokenizer"]
 
 # The properties that take much memory.
-_LARGE = ("_parsed", "_canonical", "_file_vocabulary", "config", "vocabulary", "plain_vocabulary", "mapped_vocabulary", "merges", "unigram_scores")
+_LARGE = ("_parsed", "_canonical", "_file_vocabulary", "arrays", "config", "vocabulary", "plain_vocabulary", "mapped_vocabulary", "merges")
+# Compiled code reads files with at least this many characters. It is loaded in the time that Python takes to read half of them.
+_KERNEL_CHARACTERS = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +52,8 @@ class TokenizerSpec:
     def config(self) -> dict[str, Any]:
         """The JSON object of the file in canonical spelling; see `CanonicalTokenizer`. Its `truncation` and `padding` are ignored.
 
-        If `plain_vocabulary` is ``None``, the object may be in the spelling of the file instead.
+        If `plain_vocabulary` is ``None``, the object may be in the spelling of the file instead. Large arrays may be
+        left out; see `ParsedText.config`.
 
         Raises:
             ModelFormatError: the text is not JSON, or not a tokenizer.
@@ -66,7 +75,24 @@ class TokenizerSpec:
     @cached_property
     def _parsed(self) -> ParsedText:
         """The JSON as the file spells it."""
-        return parse_text(self.text, self.source)
+        return parse_text(self.text, self.source, uses_kernels=len(self.text) >= _KERNEL_CHARACTERS and self._may_use_kernels())
+
+    def _may_use_kernels(self) -> bool:
+        """Return whether compiled code may read the file. If nobody has decided it, it may if no one has to wait for the compiler."""
+        if "_kernels" in self.__dict__:
+            return bool(self.__dict__["_kernels"])
+        if compile_mode() == "wait":
+            return True
+        # Importing numba takes as long as loading a model.
+        if "numba" not in sys.modules:
+            return False
+        from model2vec_numba.tokenization.spec.model_arrays import are_compiled
+
+        return are_compiled(self.text)
+
+    def use_kernels(self, allowed: bool) -> None:
+        """Decide whether compiled code may read the file from now on, also if it must be compiled first. If the file was read already, do nothing."""
+        self.__dict__["_kernels"] = allowed
 
     def forget(self) -> None:
         """Free the parsed data, which takes ten times as much memory as the text. The text is parsed again if the data are needed later."""
@@ -128,25 +154,54 @@ class TokenizerSpec:
     @cached_property
     def _file_vocabulary(self) -> dict[str, int]:
         """The id of each token of the model, as this package reads the file. Empty if the vocabulary has an unknown form."""
-        model = self._parsed.config["model"]
+        model, arrays = self._parsed.config["model"], self._parsed.arrays
+        if arrays is not None:
+            return arrays.vocabulary if arrays.ids is not None or is_unknown_id(model.get("unk_id"), len(arrays.texts)) else {}
         return read_unigram_vocabulary(model) if isinstance(model.get("vocab"), list) else self.mapped_vocabulary[0]
 
     @cached_property
     def mapped_vocabulary(self) -> tuple[dict[str, int], NDArray[np.int32]]:
         """The ids of the model's tokens as a dict and as an array. Both are empty if `vocab` is not an object; see `read_vocabulary`."""
+        arrays = self._parsed.arrays
+        if arrays is not None and arrays.ids is not None:
+            return arrays.vocabulary, arrays.ids
         return read_vocabulary(self._parsed.config["model"])
+
+    def mapped_tokens(self) -> tuple[TextBatch, NDArray[np.int32]] | None:
+        """Return the tokens and their ids if the model's `vocab` is an object.
+
+        The result is ``None`` for any other model, if a token cannot be encoded as UTF-8, or if an id is too large for the tables of compiled code.
+        """
+        ids = self.mapped_vocabulary[1]
+        try:
+            return (self.mapped_texts(), ids) if are_dense(ids) else None
+        except ValueError:
+            return None
+
+    def mapped_texts(self) -> TextBatch:
+        """Return the tokens of `mapped_vocabulary` in their order there.
+
+        Raises:
+            ValueError: a token holds a lone surrogate.
+        """
+        # This imports numba, which takes as long as loading a model.
+        from model2vec_numba.text.strings import flatten
+
+        arrays = self._parsed.arrays
+        return flatten(self.mapped_vocabulary[0]) if arrays is None or arrays.ids is None else arrays.texts
 
     @cached_property
     def merges(self) -> NDArray[np.int64] | None:
         """The merges of BPE, int64 of shape (merges, 3). ``None`` if the library may read them differently; see `read_merges`."""
+        arrays = self._parsed.arrays
+        if arrays is not None and arrays.merge_parts is not None:
+            return arrays.merges()
         return read_merges(self._parsed.config["model"], self.mapped_vocabulary[1])
 
     @cached_property
-    def unigram_scores(self) -> NDArray[np.float64] | None:
-        """The scores of Unigram's tokens as the library reads them, float64 of shape (tokens,), or ``None`` if they are not known."""
-        if self.plain_vocabulary is None or self.config["model"]["type"] != "Unigram":
-            return None
-        return read_unigram_scores(self._parsed.config["model"], self._parsed.data)
+    def arrays(self) -> ModelArrays | None:
+        """The vocabulary and the merges of the model as compiled code reads them. ``None`` if it cannot read them."""
+        return self._parsed.arrays or parse_text(self.text, self.source, uses_kernels=True).arrays
 
     @property
     def keeps_ids(self) -> bool:
@@ -219,13 +274,20 @@ def _library_components(library: Tokenizer) -> dict[str, Any]:
     return {name: None if component is None else json.loads(component.__getstate__()) for name, component in components.items()}
 
 
-def parse_tokenizer(text: str, source: str) -> TokenizerSpec:
-    """Return the parsed text of a `tokenizer.json`. `source` is the name of the file in error messages.
+def parse_tokenizer(text: str, source: str, *, uses_kernels: bool | None = None) -> TokenizerSpec:
+    """Return the parsed text of a `tokenizer.json`.
+
+    Args:
+        text: the text.
+        source: the name of the file in error messages.
+        uses_kernels: whether compiled code may read large files. ``None``: if no one has to wait for the compiler.
 
     Raises:
         ModelFormatError: the text is not JSON, not a tokenizer, has no tokens, or would make texts too long.
     """
     spec = TokenizerSpec(text, source)
+    if uses_kernels is not None:
+        spec.use_kernels(uses_kernels)
     if not spec.vocabulary:
         raise ModelFormatError(f"{source}: the tokenizer has no tokens")
     # If this package cannot read the file, only the library knows what the components are.

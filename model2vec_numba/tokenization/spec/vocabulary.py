@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from itertools import chain, repeat
 from operator import add, itemgetter
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["merges_lack_prefix", "read_merges", "read_token_ids", "read_unigram_scores", "read_unigram_vocabulary", "read_vocabulary"]
+__all__ = ["are_dense", "is_unknown_id", "merges_lack_prefix", "read_merges", "read_unigram_vocabulary", "read_vocabulary"]
 
 # The tables of compiled code have a row for each number up to the largest id. If most of them are not ids, the `tokenizers` library tokenises.
 _MAX_ID = (1 << 30) - 2
@@ -30,19 +29,9 @@ def read_vocabulary(model: dict[str, Any]) -> tuple[dict[str, int], NDArray[np.i
     return (vocabulary, ids.astype(np.int32)) if ids.min() >= 0 and ids.max() <= np.iinfo(np.int32).max else empty
 
 
-def read_token_ids(model: dict[str, Any]) -> tuple[list[str], NDArray[np.int32]] | None:
-    """Return the tokens and their ids of a model whose `vocab` is an object.
-
-    The result is ``None`` for any other model, if a token cannot be encoded as UTF-8, or if an id is too large for the tables of compiled code.
-    """
-    vocabulary, ids = read_vocabulary(model)
-    if not vocabulary or ids.max() > min(_MAX_ID, 8 * len(vocabulary) + (1 << 16)):
-        return None
-    try:
-        "".join(vocabulary).encode("utf-8")
-    except UnicodeEncodeError:
-        return None
-    return list(vocabulary), ids
+def are_dense(ids: NDArray[np.int32]) -> bool:
+    """Return whether there are ids, and none is too large for the tables of compiled code."""
+    return len(ids) > 0 and bool(ids.max() <= min(_MAX_ID, 8 * len(ids) + (1 << 16)))
 
 
 def read_unigram_vocabulary(model: dict[str, Any]) -> dict[str, int]:
@@ -50,38 +39,20 @@ def read_unigram_vocabulary(model: dict[str, Any]) -> dict[str, int]:
 
     If a token is listed twice, it has the last id.
     """
-    pairs, unknown_id = model.get("vocab"), model.get("unk_id")
+    pairs = model.get("vocab")
     if not isinstance(pairs, list) or set(map(type, pairs)) != {list} or set(map(len, pairs)) != {2}:
         return {}
     tokens = list(map(itemgetter(0), pairs))
     if set(map(type, tokens)) != {str} or not set(map(type, map(itemgetter(1), pairs))) <= {float, int}:
         return {}
-    if unknown_id is not None and (type(unknown_id) is not int or not 0 <= unknown_id < len(pairs)):
+    if not is_unknown_id(model.get("unk_id"), len(pairs)):
         return {}
     return dict(zip(tokens, range(len(tokens)), strict=True))
 
 
-def read_unigram_scores(model: dict[str, Any], data: NDArray[np.uint8]) -> NDArray[np.float64] | None:
-    """Return the scores of Unigram's tokens as the library reads them: float64, shape (tokens,). ``None`` if they are not known.
-
-    Args:
-        model: a model with a vocabulary as `read_unigram_vocabulary` reads it.
-        data: uint8, the text of the file; see `ParsedText`.
-    """
-    # This imports numba, which takes as long as loading a model. Only compiled code needs the scores.
-    from model2vec_numba.tokenization.spec.numbers import find_decimals, library_numbers
-
-    scores, literals = list(map(itemgetter(1), model["vocab"])), find_decimals(data)
-    # If there are other decimals, they may come before the scores in the file, so it is not known which one is whose.
-    if list(map(type, scores)).count(float) != len(literals):
-        return None
-    remaining = iter(literals)
-    score_literals = literals if len(literals) == len(scores) else [next(remaining) if type(score) is float else str(score) for score in scores]
-    try:
-        nearest = np.array(scores, np.float64)
-    except OverflowError:
-        return None
-    return library_numbers(score_literals, nearest)
+def is_unknown_id(unknown_id: Any, size: int) -> bool:
+    """Return whether the library takes a value for the unknown id of a Unigram model with `size` tokens. ``None``: there is none."""
+    return unknown_id is None or (type(unknown_id) is int and 0 <= unknown_id < size)
 
 
 def read_merges(model: dict[str, Any], ids: NDArray[np.int32]) -> NDArray[np.int64] | None:
@@ -101,11 +72,6 @@ def read_merges(model: dict[str, Any], ids: NDArray[np.int32]) -> NDArray[np.int
         parts = _merge_parts(merges)
         if parts is None:
             return None
-        # A model is also loaded before numba is imported, which takes as long as loading a model.
-        if not prefix and "numba" in sys.modules:
-            from model2vec_numba.tokenization.spec.merge_ids import find_merge_ids
-
-            return find_merge_ids(list(vocabulary), ids, parts)
         lefts, rights = parts[0::2], parts[1::2]
         if not all(parts) or not all(right.startswith(prefix) and len(right) > len(prefix) for right in (rights if prefix else ())):
             return None

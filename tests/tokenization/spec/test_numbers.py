@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import random
-from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from model2vec_numba.tokenization.spec.numbers import find_decimals, library_numbers
+from model2vec_numba.tokenization.spec import numbers
+from model2vec_numba.tokenization.spec.numbers import library_numbers
 from model2vec_numba.tokenization.spec.spec import parse_tokenizer
 from tokenization.configs import config_of, unigram_model
+
+
+def read(literals: list[str]) -> NDArray[np.float64] | None:
+    """Return the values of numbers as `library_numbers` does."""
+    return library_numbers(np.frombuffer("".join(f"{literal}," for literal in literals).encode(), np.uint8), len(literals))
 
 
 def test_numbers() -> None:
@@ -25,35 +31,46 @@ def test_numbers() -> None:
     vocabulary = ",".join(f'["{i}",{literal}]' for i, literal in enumerate(literals))
     text = json.dumps(config_of(unigram_model([]))).replace('"vocab": []', f'"vocab": [{vocabulary}]')
     expected = np.array([score for _, score in json.loads(Tokenizer.from_str(text).to_str())["model"]["vocab"]])
-    found = library_numbers(literals, np.array([float(literal) for literal in literals]))
+    found = read(literals)
     assert found is not None
     np.testing.assert_array_equal(found, expected)
-    scores = parse_tokenizer(text, "test").unigram_scores
-    assert scores is not None
-    np.testing.assert_array_equal(scores, expected)
+    arrays = parse_tokenizer(text, "test").arrays
+    assert arrays is not None
+    np.testing.assert_array_equal(arrays.scores(), expected)
     # Some of them differ from Python's.
     assert (expected != [float(literal) for literal in literals]).any()
 
 
 def test_no_numbers() -> None:
-    found = library_numbers([], np.zeros(0))
+    found = read([])
     assert found is not None and len(found) == 0
 
 
-@pytest.mark.parametrize("indent", [None, 1])
-def test_decimals_are_found_in_json(indent: int | None) -> None:
-    draw = random.Random(3)
-    strings = ["", "0.5", 'a"1.5', "\\", '\\"-0', "é-0.25\n", "1e5,"]
+def test_numbers_that_the_library_reads_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another version of the library may read the nearest float64, or something else."""
+    draw = random.Random(6)
+    literals = [repr(-draw.uniform(3, 15)) for _ in range(9000)]
+    nearest = list(map(float, literals))
+    monkeypatch.setattr(numbers, "_read_by_library", lambda probes: np.array([float(probe) for probe in probes]))
+    found = read(literals)
+    assert found is not None and found.tolist() == nearest
+    monkeypatch.setattr(numbers, "_read_by_library", lambda probes: np.array([float(probe) + 1 for probe in probes]))
+    assert read(literals) is None
 
-    def value(depth: int) -> Any:
-        if depth == 0 or draw.random() < 0.4:
-            return draw.choice([draw.choice(strings), draw.uniform(-9, 9), draw.randint(-99, 99), -0.0, 1e-30, 1e300, True, None])
-        inner = [value(depth - 1) for _ in range(draw.randint(0, 4))]
-        return inner if draw.random() < 0.5 else dict(zip(strings, inner, strict=False))
 
-    for _ in range(200):
-        text = json.dumps(value(4), ensure_ascii=draw.random() < 0.5, indent=indent).replace("-0.0", "-0")
-        literals: list[str] = []
-        json.loads(text, parse_float=literals.append, parse_int=literals.append)
-        expected = [literal for literal in literals if literal == "-0" or not set(literal).isdisjoint(".eE")]
-        assert find_decimals(np.frombuffer(text.encode() + b"\0\0", np.uint8)) == expected
+def test_few_numbers_with_many_digits() -> None:
+    """Most numbers are the same in both readings. The others are found, wherever they are."""
+    literals = ["-1.5"] * 9000
+    for i in (1, 8999):
+        literals[i] = "-10.000584473460375"
+        found = read(literals)
+        assert found is not None and found[i] == -10.000584473460377
+
+
+def test_telling_numbers() -> None:
+    """On each of them the library differs from Python."""
+    assert not set(numbers._read_by_library(numbers._TELLING)) & set(map(float, numbers._TELLING))
+
+
+def test_infinite_numbers() -> None:
+    assert read(["-1.5", "1e999"]) is None

@@ -1,9 +1,9 @@
 """BPE's kernel: from pre-tokens to ids, in the quickest way that each pre-token allows.
 
-If a pre-token is in the cache, its ids are copied. The first one of a block that is not makes the kernel look ahead: the short ones of the block that
-are not in the cache are looked up as single tokens, or merged together by `short_words`. If a pre-token is long, it is cut into segments (the module
-`cuts` says where), and the segments are tokenised in the same way, in blocks. Everything else is tokenised by `backtrack` if possible, and otherwise
-by `merge_word`, which merges step by step as the Hugging Face `tokenizers` library does.
+If a pre-token is in the cache, its ids are copied. At the first pre-token of a block that is not in the cache, the kernel looks ahead: all short ones
+of the block that are not in the cache are looked up as single tokens, or merged together by `short_words`. A long pre-token is cut into segments (the
+module `cuts` says where), and the segments are tokenised in the same way, in blocks. Everything else is tokenised by `backtrack` if possible, and
+otherwise by `merge_word`, which merges step by step as the Hugging Face `tokenizers` library does.
 """
 
 from __future__ import annotations

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model2vec_numba.batches import TextBatch, TokenBatch, read_only
-from model2vec_numba.text.strings import flatten
 from model2vec_numba.tokenization.byte_alphabet import CHARACTER_TO_BYTE, spelled_out
 from model2vec_numba.tokenization.components import has_members
 from model2vec_numba.tokenization.lookup.piece_cache import make_piece_cache
@@ -20,7 +18,6 @@ from model2vec_numba.tokenization.models.bpe.short_words import make_byte_places
 from model2vec_numba.tokenization.models.bpe.tables import build_bpe_vocabulary
 from model2vec_numba.tokenization.models.running import run_kernel
 from model2vec_numba.tokenization.spec.spec import TokenizerSpec
-from model2vec_numba.tokenization.spec.vocabulary import read_token_ids
 from model2vec_numba.tokenization.stages import PreTokenBatch
 
 __all__ = ["Bpe", "make_bpe"]
@@ -50,7 +47,7 @@ class Bpe:
     """The `BPE` model of the Hugging Face `tokenizers` library: it merges adjacent symbols of a word, in the order of a list of merges.
 
     Args:
-        tokens: the vocabulary.
+        texts: the tokens.
         ids: int32, the ids of the tokens, all different.
         merges: int64, shape (merges, 3): left id, right id and new id, in the order of their ranks.
         model: the member ``model`` of a `tokenizer.json`.
@@ -59,7 +56,7 @@ class Bpe:
 
     name = "bpe"
 
-    def __init__(self, tokens: Sequence[str], ids: NDArray[np.int32], merges: NDArray[np.int64], model: dict[str, Any], *, byte_level: bool) -> None:
+    def __init__(self, texts: TextBatch, ids: NDArray[np.int32], merges: NDArray[np.int64], model: dict[str, Any], *, byte_level: bool) -> None:
         prefix, suffix = model.get("continuing_subword_prefix") or "", model.get("end_of_word_suffix") or ""
         ignore_merges = bool(model.get("ignore_merges"))
         vocabulary: dict[str, int] = model["vocab"]
@@ -72,9 +69,7 @@ class Bpe:
         is_affix_of_bytes = all("!" <= character <= "~" for character in prefix + suffix)
         self._byte_level = byte_level and is_affix_of_bytes and not model.get("byte_fallback")
         if self._byte_level:
-            texts, ids = _as_bytes(tokens, ids)
-        else:
-            texts = flatten(tokens)
+            texts, ids = _as_bytes(texts, ids)
         affixes = tuple(np.frombuffer(affix.encode("utf-8") + b"\0", np.uint8)[:-1] for affix in (prefix, suffix))
         has_affixes = bool(prefix or suffix)
         tables = build_bpe_vocabulary(texts, ids, merges, size, from_bytes=self._byte_level, ignore_merges=ignore_merges, has_affixes=has_affixes)
@@ -113,10 +108,10 @@ def make_bpe(spec: TokenizerSpec) -> Bpe | None:
     Also return ``None`` if the library may refuse the file, so that the library gives the error.
     """
     model = spec.config["model"]
-    vocabulary = read_token_ids(model)
+    vocabulary = spec.mapped_tokens()
     if vocabulary is None or not has_members(model, _MEMBERS) or spec.merges is None:
         return None
-    tokens, ids = vocabulary
+    texts, ids = vocabulary
     affixed = model.get("continuing_subword_prefix") or model.get("end_of_word_suffix")
     if (
         model.get("dropout")
@@ -130,7 +125,7 @@ def make_bpe(spec: TokenizerSpec) -> Bpe | None:
         or (model.get("byte_fallback") and affixed)
     ):
         return None
-    return Bpe(tokens, ids, spec.merges, model, byte_level=_ends_byte_level(spec.config.get("pre_tokenizer")))
+    return Bpe(texts, ids, spec.merges, model, byte_level=_ends_byte_level(spec.config.get("pre_tokenizer")))
 
 
 def _ends_byte_level(pre_tokenizer: Any) -> bool:
@@ -143,17 +138,21 @@ def _ends_byte_level(pre_tokenizer: Any) -> bool:
     return pre_tokenizer.get("type") == "ByteLevel"
 
 
-def _as_bytes(tokens: Sequence[str], ids: NDArray[np.int32]) -> tuple[TextBatch, NDArray[np.int32]]:
+def _as_bytes(texts: TextBatch, ids: NDArray[np.int32]) -> tuple[TextBatch, NDArray[np.int32]]:
     """Return tokens as the bytes that their characters stand for, and their ids.
 
     A token with a character that stands for no byte is left out, because it can occur in no text.
     """
-    code_points = np.frombuffer("".join(tokens).encode("utf-32-le"), "<u4")
+    utf8 = texts.data[: texts.offsets[-1]]
+    code_points = np.frombuffer(utf8.tobytes().decode("utf-8").encode("utf-32-le"), "<u4")
     data = _BYTES[np.minimum(code_points, len(_BYTES) - 1)]
-    lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
+    # The number of characters before each byte.
+    begun = np.zeros(len(utf8) + 1, np.int64)
+    np.cumsum(utf8 & 0xC0 != 0x80, out=begun[1:])
+    lengths = np.diff(begun[texts.offsets])
     no_bytes = np.flatnonzero(data < 0)
     if len(no_bytes):
-        kept = np.ones(len(tokens), np.bool_)
+        kept = np.ones(len(texts), np.bool_)
         kept[np.searchsorted(np.cumsum(lengths), no_bytes, "right")] = False
         data, ids, lengths = data[np.repeat(kept, lengths)], ids[kept], lengths[kept]
     return TextBatch(read_only(data.astype(np.uint8)), np.concatenate([[0], np.cumsum(lengths)])), ids

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from model2vec_numba.batches import TokenBatch
-from model2vec_numba.text.strings import flatten
+from model2vec_numba.batches import TextBatch, TokenBatch
 from model2vec_numba.tokenization.byte_alphabet import spelled_out
 from model2vec_numba.tokenization.components import has_form
 from model2vec_numba.tokenization.lookup.boundaries import find_adjacent_characters
@@ -27,24 +26,22 @@ _UNKNOWN_PENALTY = 10.0
 def make_unigram(spec: TokenizerSpec) -> Unigram | None:
     """Return the Unigram model that a `tokenizer.json` describes; ``None`` if it needs something that this package does not support."""
     model = spec.config["model"]
-    if (
-        not has_form(model, _MEMBERS)
-        # The library may read the vocabulary differently.
-        or spec.plain_vocabulary is None
-        or spec.unigram_scores is None
-        # The piece cache cannot hold larger ids.
-        or len(model["vocab"]) > LARGEST_CACHED_ID
-        or not np.all(np.abs(spec.unigram_scores) <= MAX_SCORE)
-    ):
+    # The library may read the vocabulary differently.
+    if not has_form(model, _MEMBERS) or spec.plain_vocabulary is None or spec.arrays is None:
         return None
-    return Unigram([token for token, _ in model["vocab"]], spec.unigram_scores, model["unk_id"], byte_fallback=model["byte_fallback"])
+    scores = spec.arrays.scores()
+    # The piece cache cannot hold larger ids.
+    if scores is None or len(scores) > LARGEST_CACHED_ID or not np.all(np.abs(scores) <= MAX_SCORE):
+        return None
+    return Unigram(spec.arrays.texts, spec.arrays.vocabulary, scores, model["unk_id"], byte_fallback=model["byte_fallback"])
 
 
 class Unigram:
     """The `Unigram` model of the Hugging Face `tokenizers` library: it splits a text into the tokens whose scores have the largest sum.
 
     Args:
-        tokens: the vocabulary, in the order of the ids.
+        texts: the tokens, in the order of the ids.
+        vocabulary: the ids of the tokens. If tokens are equal, the last one counts.
         scores: float64, shape (tokens,).
         unknown_id: the id of unknown characters. ``None`` if they have no id.
         byte_fallback: whether the bytes of unknown characters may have ids.
@@ -52,20 +49,19 @@ class Unigram:
 
     name = "unigram"
 
-    def __init__(self, tokens: list[str], scores: NDArray[np.float64], unknown_id: int | None, *, byte_fallback: bool) -> None:
-        batch = flatten(tokens)
+    def __init__(
+        self, texts: TextBatch, vocabulary: dict[str, int], scores: NDArray[np.float64], unknown_id: int | None, *, byte_fallback: bool
+    ) -> None:
         byte_ids = np.zeros(0, np.int32)
         if byte_fallback:
-            # If tokens are equal, the last one counts.
-            indices = {token: i for i, token in enumerate(tokens) if token.startswith("<0x")}
-            byte_ids = np.array([indices.get(f"<0x{byte:02X}>", NO_ID) for byte in range(256)], np.int32)
+            byte_ids = np.array([vocabulary.get(f"<0x{byte:02X}>", NO_ID) for byte in range(256)], np.int32)
         unknown_score = float(scores.min()) - _UNKNOWN_PENALTY if len(scores) else 0.0
         # The sum of the scores of this many bytes is at most `MAX_SUM`, for which the kernel accounts for rounding.
         max_bytes = MAX_SUM / max(np.abs(scores).max(initial=0.0), abs(unknown_score), 1.0)
         self._tables = (
-            build_units(batch, np.arange(len(tokens), dtype=np.int32)),
+            build_units(texts, np.arange(len(texts), dtype=np.int32)),
             scores,
-            *find_adjacent_characters(batch),
+            *find_adjacent_characters(texts),
             int(max_bytes) if np.isfinite(max_bytes) else 0,
             unknown_score,
             NO_ID if unknown_id is None else unknown_id,
