@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from model2vec_numba.pooling.table import EmbeddingTable
 __all__ = ["write_folder"]
 
 _LAYOUT = LAYOUTS[0]
+# The number of bytes that hold the length of a safetensors header, which is a multiple of it.
+_LENGTH = 8
 
 
 def write_folder(folder: Path, tokenizer: str, table: EmbeddingTable, config: Mapping[str, Any], card: str) -> None:
@@ -47,7 +49,8 @@ def write_folder(folder: Path, tokenizer: str, table: EmbeddingTable, config: Ma
         _LAYOUT.config: json.dumps(settings, indent=4),
     }
     with atomic_files([str(folder / name) for name in (_LAYOUT.tensors, *texts)]) as (tensors, *text_files):
-        tensors.write(_serialize(table))
+        for part in _serialize(table):
+            tensors.write(part)
         for file, text in zip(text_files, texts.values(), strict=True):
             # The card contains the name of the folder, which may be invalid UTF-8.
             file.write(text.encode(errors="replace"))
@@ -59,11 +62,12 @@ def _modules(normalize: bool) -> list[dict[str, Any]]:
     return [{"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"} for i, (kind, path) in enumerate(kinds.items())]
 
 
-def _serialize(table: EmbeddingTable) -> bytes:
-    """Return a table in the safetensors format.
+def _serialize(table: EmbeddingTable) -> Iterator[bytes | memoryview]:
+    """Yield the parts of a table in the safetensors format: the header, and the memory of each tensor.
 
-    The library's `serialize_file` is not used. It puts a file in place of the one that it is given, which only the owner may read, and does not wait
-    until it is on the disk. This takes memory for two copies of the matrix meanwhile.
+    The library's `serialize` takes memory for two copies of the matrix, so it only gets tensors without rows. It chooses their order and the names of
+    their types, and the numbers are filled in here. Its `serialize_file` is no better: it replaces the file by one that only the owner may read, and
+    does not wait until that is on the disk.
     """
     # Only saving needs the library, and importing it takes time.
     from safetensors import TensorSpec, serialize
@@ -77,10 +81,17 @@ def _serialize(table: EmbeddingTable) -> bytes:
         tensors["weights"] = (weights.dtype.name, weights)
     if len(table.mapping):
         tensors["mapping"] = ("int32", table.mapping)
-    # The library reads memory in C order, whatever the strides of the array are. These copies live until it has returned.
-    kept = {name: np.ascontiguousarray(array, array.dtype.newbyteorder("<")) for name, (_, array) in tensors.items()}
-    specs = {
-        name: TensorSpec(dtype=tensors[name][0], shape=list(array.shape), data_ptr=array.ctypes.data, data_len=array.nbytes)
-        for name, array in kept.items()
+    empty = {
+        name: TensorSpec(dtype=dtype, shape=[0, *array.shape[1:]], data_ptr=array.ctypes.data, data_len=0) for name, (dtype, array) in tensors.items()
     }
-    return serialize(specs)
+    header = json.loads(serialize(empty)[_LENGTH:])
+    end = 0
+    for name, entry in header.items():
+        array = tensors[name][1]
+        entry["shape"], entry["data_offsets"] = list(array.shape), [end, end := end + array.nbytes]
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % _LENGTH)
+    yield len(text).to_bytes(_LENGTH, "little") + text
+    for name in header:
+        array = tensors[name][1]
+        yield np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(-1).view(np.uint8).data

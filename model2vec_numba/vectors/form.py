@@ -165,7 +165,7 @@ def _read_ranges(ranges: ArrayLike | None, dim: int, precision: str) -> tuple[ND
 def quantization_ranges(vectors: ArrayLike) -> NDArray[np.float32]:
     """Return the ranges of some vectors, for the precisions ``"int8"`` and ``"uint8"``: the minimum and the maximum of each dimension.
 
-    Compute them once, from the vectors of some thousand typical texts, and store them beside the vectors. Vectors that were written with different
+    Compute them once, from the vectors of some thousand typical texts, and store them with the vectors. Vectors that were written with different
     ranges cannot be compared. Values outside the ranges become the nearest integer that exists.
 
     Args:

@@ -663,10 +663,10 @@ CONVERT = """
 @pytest.mark.exhaustive
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_of_a_conversion(tmp_path: Path) -> None:
-    """100 MB of float32 become 25 MB of int8. The peak grows by three times 25 MB, two of them to save it, but not by a copy of the original."""
+    """100 MB of float32 become 25 MB of int8. The peak grows by 25 MB, but not by a copy of the original or of the result."""
     tokenizer = new_tokenizer(*WORDS)
     large = write_model(tmp_path / "large", model_bytes(tokenizer, {"embeddings": random_matrix(100_000, 256, "float32")}))
     small = write_model(tmp_path / "small", model_bytes(tokenizer, {"embeddings": random_matrix(300, 256, "float32")}))
     command = [sys.executable, "-c", textwrap.dedent(CONVERT), str(small), str(large), str(tmp_path / "to")]
     grown = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    assert grown < 3 * 25.6e6 + 20e6
+    assert grown < 1.3 * 25.6e6 + 20e6

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from model2vec_numba import StaticModel, quantization_ranges, semantic_search
-from model2vec_numba.vectors import search
+from model2vec_numba.vectors import products, search
 from model2vec_numba.vectors.arrow import as_vectors
 
 TEXTS = ("a warm coat", "cheap bread", "the football team", "apples in the rain", "a black piano")
@@ -48,6 +48,9 @@ def check(queries: NDArray[Any], vectors: NDArray[Any], k: int, precision: str) 
     assert found.scores.shape == found.indices.shape == shape
     np.testing.assert_array_equal(found.indices.reshape(indices.shape), indices)
     np.testing.assert_array_equal(found.scores.reshape(scores.shape), scores)
+    if precision == "float32":
+        # Also the signs of zeros.
+        np.testing.assert_array_equal(found.scores.reshape(scores.shape).view(np.uint32), scores.view(np.uint32))
 
 
 def draw(rng: np.random.Generator, rows: int, dim: int, kind: str) -> NDArray[Any]:
@@ -74,9 +77,13 @@ def test_random_vectors(precision: str, data: st.DataObject) -> None:
     rows, dim, k = data.draw(st.integers(0, 60)), data.draw(st.integers(1, 33)), data.draw(st.integers(1, 70))
     vectors = draw(rng, rows, dim, kind)
     with pytest.MonkeyPatch.context() as patched:
-        # Several blocks, and several groups of queries.
+        # Several blocks, and several groups of queries. Both ways for many wanted vectors.
         patched.setattr(search, "_BLOCK", data.draw(st.integers(1, 20)))
+        patched.setattr(search, "_VECTORS", data.draw(st.integers(1, 30)))
         patched.setattr(search, "_QUERIES", 3)
+        patched.setattr(search, "_ALL_AT_ONCE", data.draw(st.sampled_from([1, 1000])))
+        for name in ("_MANY_FLOATS", "_MANY_INTEGERS"):
+            patched.setattr(search, name, data.draw(st.sampled_from([0, 20, 10_000])))
         check(draw(rng, data.draw(st.integers(0, 7)), dim, kind), vectors, k, precision)
         check(vectors[:2], vectors, k, precision)
         check(draw(rng, 1, dim, kind)[0], np.repeat(vectors, 2, axis=1)[:, ::2], k, precision)
@@ -107,7 +114,8 @@ def test_integers_do_not_overflow(dim: int) -> None:
 @pytest.mark.parametrize("precision", ["int8", "uint8"])
 @pytest.mark.parametrize("floats", [False, True], ids=["integers", "floats"])
 def test_with_ranges_integers_stand_for_the_middles_of_their_steps(precision: str, floats: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "_BLOCK", 50)
+    monkeypatch.setattr(search, "_VECTORS", 50)
+    monkeypatch.setattr(search, "_QUERIES", 7)
     rng = np.random.default_rng(8)
     ranges = np.stack([-rng.random(9), rng.random(9) + 0.1]).astype(np.float32)
     steps = (ranges[1] - ranges[0]) / np.float32(255)
@@ -155,9 +163,33 @@ def test_infinity_nan_and_extreme_numbers() -> None:
     queries = np.concatenate([vectors[:70:3], rng.normal(size=(9, 20)).astype(np.float32) * np.float32(1e-25), np.full((1, 20), np.nan, np.float32)])
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(search, "_BLOCK", 50)
+        patched.setattr(search, "_VECTORS", 50)
+        patched.setattr(search, "_QUERIES", 20)
         for k in (1, 10, 300):
             check(queries, vectors, k, "float32")
             check(queries[::-1], vectors, k, "float32")
+
+
+def test_vectors_whose_squares_are_too_small_for_float32() -> None:
+    rng = np.random.default_rng(6)
+    vectors = (rng.normal(size=(300, 31)) * 1e-30).astype(np.float32)
+    queries = rng.normal(size=(7, 31)).astype(np.float32)
+    for k in (1, 12, 300):
+        check(queries, vectors, k, "float32")
+        check(vectors[:5], vectors, k, "float32")
+
+
+def test_one_vector_with_nan_does_not_make_the_others_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The products of the other vectors are not computed one by one."""
+    counts = []
+    real = products._sum_products
+    monkeypatch.setattr(products, "_sum_products", lambda first, second: counts.append(len(first)) or real(first, second))
+    rng = np.random.default_rng(6)
+    vectors = rng.normal(size=(3000, 20)).astype(np.float32)
+    vectors[17, 3] = np.nan
+    for k in (10, 2000):
+        check(vectors[50:60], vectors, k, "float32")
+    assert sum(counts) < 2000
 
 
 def test_a_memory_map(tmp_path: Path, default_model: StaticModel) -> None:
@@ -220,15 +252,46 @@ def test_wrong_arguments() -> None:
             semantic_search(queries, vectors)
 
 
-def test_many_wanted_vectors() -> None:
-    """Blocks grow with their number, and the entries of each query are ordered by themselves."""
+@pytest.mark.parametrize("all_at_once", [False, True])
+def test_many_wanted_vectors(all_at_once: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By choosing some vectors first, and by ordering all."""
+    for name in ("_MANY_FLOATS", "_MANY_INTEGERS"):
+        monkeypatch.setattr(search, name, 1_000_000 if all_at_once else 0)
     rng = np.random.default_rng(11)
     vectors = rng.integers(-3, 4, (9000, 8)).astype(np.float32)
     vectors[::7] = 0
     for k in (500, 3000, 10_000):
-        check(vectors[1:9], vectors, k, "float32")
+        check(vectors[1:6], vectors, k, "float32")
     check(vectors[1:9].astype(np.int8), vectors.astype(np.int8), 2000, "int8")
     check(vectors[1:9].astype(np.uint8), vectors.astype(np.uint8), 2000, "ubinary")
+    normal = rng.normal(size=(12_000, 32)).astype(np.float32)
+    for k in (300, 1200):
+        check(normal[:5], normal, k, "float32")
+
+
+def memory(queries: NDArray[Any], vectors: NDArray[Any], k: int, precision: str | None = None) -> int:
+    """Return the memory that a search takes besides its result."""
+    tracemalloc.start()
+    found = semantic_search(queries, vectors, k, precision=precision)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return peak - found.scores.nbytes - found.indices.nbytes
+
+
+def test_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scores take 2 MB, and 16 MB if many vectors are wanted. Equal vectors, which bounds do not tell apart, are not all kept."""
+    rng = np.random.default_rng(2)
+    vectors = rng.normal(size=(40_000, 16)).astype(np.float32)
+    assert memory(vectors[:1], vectors, 10) < 5e6
+    assert memory(vectors[:128], vectors, 10) < 5e6
+    assert memory(vectors[:100], vectors, 40_000) < 25e6
+    integers = (vectors * 40).astype(np.int8)
+    assert memory(integers[:100], integers, 40_000, "int8") < 25e6
+    # Each query and vector of one block, 50,000 pairs. There are ten blocks.
+    monkeypatch.setattr(search, "_VECTORS", 4000)
+    monkeypatch.setattr(search, "_QUERIES", 12)
+    equal = np.repeat(vectors[:1], 40_000, axis=0)
+    assert memory(equal[:12], equal, 10) < 50_000 * 80
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16", "int8", "binary", "ubinary"])
