@@ -329,6 +329,18 @@ def test_settings_that_cannot_be_written_are_refused() -> None:
     assert model.tokenize(["ab"]) == [[3]]
 
 
+# Before version 0.23, the settings of Unigram cannot be set.
+@pytest.mark.parametrize("setting", ["encode_special_tokens", *(["alpha"] if hasattr(models.Unigram, "alpha") else [])])
+def test_a_model_is_not_made_with_settings_that_cannot_be_written(setting: str) -> None:
+    tokenizer: Any = Tokenizer(models.Unigram([("<unk>", 0.0), ("a", -1.0), ("b", -1.0), ("ab", -1.5)], 0, False))
+    if setting == "alpha":
+        tokenizer.model.alpha = 0.5
+    else:
+        tokenizer.encode_special_tokens = True
+    with pytest.raises(ModelFormatError, match=f"tokenizer: {setting} cannot be written"):
+        make(tokenizer)
+
+
 def test_set_tokenizer() -> None:
     model = make(max_length=7)
     tokenizer = cased()
