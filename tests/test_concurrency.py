@@ -168,7 +168,8 @@ def test_processes_that_start_together_encode(tmp_path: Path, pytestconfig: pyte
     """Two processes for each of four storage types, with an empty cache."""
     folders = model_folders(tmp_path)
     expected = {dtype: StaticModel.from_pretrained(folder).encode(stress_workers.texts_of(3)) for dtype, folder in folders.items()}
-    for number in range(pytestconfig.getoption("rounds")):
+    # A round takes a minute, because it compiles a whole pipeline. The small kernels above have the many rounds.
+    for number in range(max(1, pytestconfig.getoption("rounds") // 10)):
         cache = tmp_path / f"cache-{number}"
         runs = [(dtype, tmp_path / f"{dtype}-{i}.npy") for i in range(2) for dtype in sorted(folders)]
         results = together([command("start", folders[dtype], out) for dtype, out in runs], cache)

@@ -64,6 +64,8 @@ def source(tmp_path: Path) -> Path:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder as NUMBA_CACHE_DIR."""
     path = tmp_path / "cache"
+    # Otherwise the first kernel that is compiled does it, and undoes the next line, if another test has changed a variable of numba.
+    config.reload_config()
     monkeypatch.setattr(config, "CACHE_DIR", str(path))
     monkeypatch.setattr(cache, "counts", cache.Counts())
     cache.is_writable.cache_clear()
