@@ -54,8 +54,8 @@ def _ratios(slower: Point, faster: Point) -> tuple[float, float, float]:
 def growth_tables(results: Mapping[str, Any]) -> list[str]:
     """Return the results of `measure_growth` as lines of Markdown, with a heading of the third level for each curve."""
     method = (
-        f"All tables but the last are for one thread. The peer is {results['peer']}, measured in the same rounds. Before, its vectors were compared "
-        f"on a sample, and agreed to within 2e-6. Numbers are medians, and the brackets show the lowest and the highest of a round. All measurements "
+        f"All tables except the last are for one thread. The peer is {results['peer']}, measured in the same rounds. Its vectors were first compared "
+        f"on a sample, and agree to within 2e-6. Numbers are medians, and the brackets show the lowest and the highest of a round. All measurements "
         f"together took {results['seconds']:,.0f} s."
     )
     lines = [method]

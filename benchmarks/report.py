@@ -45,8 +45,8 @@ _ENCODERS = tuple(name for name in ENCODERS if name != BASE)
 
 _FIRST_SEEN = """\
 A real job encodes each text once. So here each contender is a fresh process that works, after a warm-up on 2,000 other texts, on texts that it has
-never seen, with one thread. Then it works on the first 2,000 of them again and again ("repeated"). The seconds are of processor time, and a ratio is
-the median of the ratios of all rounds. English is what the installed Python packages say in docstrings, comments and pages: technical English with
+never seen, with one thread. Then it works on the first 2,000 of them again and again ("repeated"). Speeds count processor time, and a ratio is the
+median of the ratios of all rounds. English is what the installed Python packages say in docstrings, comments and pages: technical English with
 some code. The other languages are generated: the letters are real, most words are not, and new words come all the time, as in real text.
 `benchmarks/new_texts.py` says how."""
 
@@ -58,7 +58,7 @@ only computes. A busy core gives each of two processes half of its time, in slic
 that needs the processor time of this package's call. "Times as long" is the ratio of wall times to this package's."""
 
 _METHOD = (
-    "All contenders use the same texts and model files, and take turns, round by round. Speeds are medians. A ratio is the ratio of two medians,"
+    "The contenders, this package and others, use the same texts and model files, and take turns. Speeds are medians. A ratio is that of two medians,"
     " and the brackets show the lowest and the highest ratio of any one round. The vectors of each contender are compared with this package's"
     " before it is timed, and the last column says where they differ."
 )
@@ -361,7 +361,7 @@ def _first_seen_lines(found: dict[str, Any]) -> Iterator[str]:
 def _process_lines(processes: dict[str, Any]) -> Iterator[str]:
     theirs, ours = (float(np.median(processes["starts"][name])) for name in ("model2vec", OURS))
     yield f"- From the start of a process to its first vector, with a warm cache of compiled code: {ours:.2f} s. model2vec: {theirs:.2f} s."
-    yield f"- The same with an empty cache, so that kernels are compiled: {processes['empty cache']:.1f} s."
+    yield f"- The same with an empty cache: {processes['empty cache']:.2f} s. The first vector does not wait for the compiler."
     for package, steps in processes["memory"].items():
         found = {step: size / 1e6 for step, size in steps.items()}
         yield (

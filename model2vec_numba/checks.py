@@ -43,7 +43,7 @@ def checked_count(value: int, name: str, expected: str) -> int:
     except TypeError:
         number = 0
     if number < 1:
-        raise ValueError(f"{name} must be {expected}, not {value!r}")
+        raise ValueError(f"{name} must be {expected}, not {value!r:.80}")
     return number
 
 

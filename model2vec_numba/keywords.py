@@ -44,7 +44,7 @@ class Foreign(NamedTuple):
     Attributes:
         normalize: whether vectors are divided by their L2 norm. ``None``: the model's setting.
         dimensionality: the number of dimensions to keep. ``None``: all of them.
-        cuts_last: whether vectors are divided by the norm of all dimensions, before the others are dropped.
+        cuts_last: whether vectors are normalised with all dimensions, before some are dropped.
     """
 
     normalize: bool | None
@@ -53,7 +53,7 @@ class Foreign(NamedTuple):
 
 
 def read_foreign(keywords: Mapping[str, Any], normalize: bool | None, dimensionality: int | None, dim: int) -> Foreign:
-    """Return what the keywords of an `encode` that are not its own ask for.
+    """Return what foreign keywords of a call of `encode` ask for.
 
     Args:
         keywords: the keywords and their values.

@@ -21,6 +21,7 @@ from model2vec_numba.checks import checked_count, checked_flag, checked_max_leng
 from model2vec_numba.errors import ModelFormatError
 from model2vec_numba.files.card import card_metadata, card_source, make_card, model_facts
 from model2vec_numba.files.hub import push
+from model2vec_numba.files.layouts import DEFAULT_MODEL
 from model2vec_numba.files.locate import checked_subfolder, locate_model
 from model2vec_numba.files.reading import ModelFiles, read_bytes
 from model2vec_numba.files.writing import write_folder
@@ -148,7 +149,7 @@ class StaticModel:
         """
         inside = checked_subfolder(subfolder)
         folder = locate_model(path, token, subfolder, force_download, revision, cache_dir, local_files_only) / inside
-        source = None if path is None else folder.absolute()
+        source = None if folder == DEFAULT_MODEL else folder.absolute()
         if isinstance(quantize_to, str):
             # A plain string, so that a pickle does not refer to model2vec's DType, which is a subclass of str.
             quantize_to = str.__str__(quantize_to)
@@ -187,6 +188,7 @@ class StaticModel:
             normalize, max_length: as for `from_pretrained`.
 
         Raises:
+            TypeError: one of them is not bytes.
             ModelFormatError: one of them does not hold what it should.
         """
         for name, content in (("tokenizer", tokenizer), ("model", model), ("config", config)):
@@ -459,9 +461,9 @@ class StaticModel:
 
         Args:
             sentences: a string, which is one sentence, or an iterable of strings.
-            max_length: the number of tokens to keep of each sentence. ``None``: all of them. These are the tokens whose vectors `encode` averages.
-                Not given: the model's setting. Then sentences are not cut in characters first, as `encode` cuts them, so there may be more tokens,
-                as in model2vec.
+            max_length: the number of tokens to keep of each sentence. ``None``: all of them. `encode` averages the vectors of the same tokens if it
+                gets the same value. Not given: the model's setting. In this case long sentences may have more tokens here than in `encode`, because
+                only `encode` first cuts a sentence to a number of characters. model2vec does the same.
 
         Raises:
             TypeError, ValueError: as for `encode`.
@@ -799,7 +801,7 @@ class StaticModel:
         # A copy of the model must not share these.
         state |= {"_config": Settings(self._config, self._config.normalize, self._config.max_length), "_shown": None, "_waiting": {}}
         if provenance is not None and provenance.is_unchanged():
-            # Every process of this machine can read the files, and they then share the memory of the matrix.
+            # Every process of this machine can read the files, so a pickle of the model is small.
             state["_provenance"] = dataclasses.replace(provenance, digest=digest_of(spec, table))
             return state
         return state | {"_files": (spec, table)}

@@ -34,8 +34,8 @@ class Settings(dict[str, Any]):
     Attributes:
         normalize: the value of the key of this name: whether vectors are divided by their L2 norm.
         max_length: the value of the key of this name: the number of tokens of a text that count, or ``None``.
-        kept: the encoder with these settings. A change of them makes another place. So a thread that puts an encoder with the old settings into
-            the old place does no harm.
+        kept: the place for the encoder with these settings. Each change of a setting makes a new place. So a thread that still puts an encoder with
+            the old settings into the old place does no harm.
 
     Args:
         values: the initial values.

@@ -26,7 +26,7 @@ from model2vec_numba.tables.lines import check_utf8, read_texts
 from model2vec_numba.tables.parquet import COMPRESSIONS
 from model2vec_numba.tables.sources import FORMATS, STANDARD_INPUT, TEXT_COLUMN, Input, format_of
 from model2vec_numba.tables.vector_files import Block, find_format
-from model2vec_numba.tables.writers import find_writer
+from model2vec_numba.tables.writers import TABLE_SUFFIXES, find_writer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,7 +54,7 @@ def _folders(_context: click.Context, _parameter: click.Parameter, incomplete: s
 
 
 _HUB_OPTIONS = (
-    click.option("--subfolder", metavar="PATH", help="The subfolder of the folder or repository that holds the model."),
+    click.option("--subfolder", metavar="PATH", help="The subfolder that holds the model, in the folder or repository."),
     click.option("--revision", metavar="NAME", help="The branch, tag or commit of the Hub repository."),
     click.option("--token", metavar="TOKEN", help="The access token for the Hub. Default: HF_TOKEN, or the token of your login."),
     click.option("--cache-dir", metavar="FOLDER", shell_complete=_folders, help="The cache folder of the Hub."),
@@ -84,7 +84,12 @@ def _checked_output(_context: click.Context, _parameter: click.Parameter, value:
 
 def _checked_table_or_vector_output(context: click.Context, parameter: click.Parameter, value: str) -> str:
     """Return the target of `--output`. It must be a table file or a file that holds only vectors."""
-    return value if find_writer(value) else _checked_output(context, parameter, value)
+    if find_writer(value):
+        return value
+    try:
+        return _checked_output(context, parameter, value)
+    except click.BadParameter as error:
+        raise click.BadParameter(f"{error.message}, or for tables one of {', '.join(TABLE_SUFFIXES)}") from None
 
 
 def _split_names(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
@@ -204,7 +209,9 @@ _TABLE_OPTIONS = (
     *_VECTOR_OPTIONS,
     _THREADS_OPTION,
 )
-@click.option("--batch-size", type=click.IntRange(min=1), default=1024, show_default=True, help="The number of texts to encode at a time.")
+@click.option(
+    "--batch-size", metavar="N", type=click.IntRange(min=1), default=1024, show_default=True, help="The number of texts to encode at a time."
+)
 @click.option("--text", "as_texts", is_flag=True, help="Each argument is a text, even if it looks like a path or a file has its name.")
 @_options(*_TABLE_OPTIONS, *_HUB_OPTIONS)
 def encode(
@@ -243,13 +250,13 @@ def encode(
       model2vec-numba encode sample.txt -o sample.npy
       python -c "import numpy as np, model2vec_numba as m; np.save('ranges.npy', m.quantization_ranges(np.load('sample.npy')))"
 
-    TABLES. A file with the suffix .parquet, .csv, .tsv, .jsonl, .ndjson, .json, .arrow, .feather or .ipc is a table with a column of texts. So is
-    every input if --format is given. Text may be compressed: .csv.gz, .jsonl.zst, .txt.gz. A pattern such as "data/*.parquet" means all files that
-    match, and a folder means all tables in it, in the order of their names. Then OUT is a .parquet, .csv, .jsonl, .arrow, .feather or .ipc file. It
-    has the columns of the input and a column of vectors. A null text gets a null vector. Standard output gets JSON lines. Tables are read, encoded
-    and written at the same time, with only a few batches in memory. CSV values are copied as text. If a run is interrupted, the finished rows are
-    kept for --resume. A run with neither --resume nor --overwrite is then refused. In Python, encode_table does the same. Tables need pyarrow: pip
-    install 'model2vec-numba[arrow]'.
+    TABLES. A file with the suffix .parquet, .csv, .tsv, .jsonl, .ndjson, .json, .arrow, .feather or .ipc is a table with a column of texts. The
+    option --format says the format of all inputs. Text may be compressed: .csv.gz, .jsonl.zst, .txt.gz. A pattern such as "data/*.parquet" means all
+    files that match, and a folder means all tables in it, in the order of their names. Then OUT is a .parquet, .csv, .jsonl, .arrow, .feather or
+    .ipc file. It has the columns of the input and a column of vectors. A null text gets a null vector. Standard output gets JSON lines. Tables are
+    read, encoded and written at the same time, with only a few batches in memory. CSV values are copied as text. If a run is interrupted, the
+    finished rows are kept for --resume. A run with neither --resume nor --overwrite is then refused. In Python, encode_table does the same. Tables
+    need pyarrow: pip install 'model2vec-numba[arrow]'.
 
     Exit codes: 0 for success, 1 for a failure, 2 for wrong arguments, 130 after Ctrl-C, 143 after SIGTERM, 141 if the reader of a
     pipe has ended.
@@ -268,7 +275,7 @@ def encode(
     shown = not quiet and not (is_standard_output(output) and is_terminal(sys.stdout))  # a progress bar would disturb the output
     settings = {name: options.pop(name) for name in ("batch_size", "num_threads", "dimensionality", "precision", "ranges")}
     _check_ranges(settings["precision"], settings["ranges"])
-    _say_replaced(output, overwrite, quiet)
+    load = partial(_load, quiet=quiet, **options)
     if needs_tables or not _is_vector_file(output):
         if not is_stream(output) and find_writer(output) is None:
             raise click.UsageError(f"{output}: tables can only be written to a .parquet, .csv, .jsonl or .arrow file")
@@ -277,11 +284,12 @@ def encode(
         require("pyarrow", "reading and writing tables", "arrow", OLDEST_FOR_TABLES)
         from model2vec_numba.tables.encode_table import encode_table
 
+        _say_replaced(output, overwrite, quiet)
         encode_table(
             given,
             column or TEXT_COLUMN,
             output,
-            model=partial(_load, quiet=quiet, **options),
+            model=load,
             keep=keep,
             vectors=vectors,
             resume=resume,
@@ -290,16 +298,22 @@ def encode(
             show_progress_bar=shown and can_show_bar(),
             **settings,
         )
-        return
-    if compression is not None:
+    elif compression is not None:
         raise click.UsageError(f"{output}: --compression is for .parquet files")
+    else:
+        _say_replaced(output, overwrite, quiet)
+        _write_vectors(given, output, load, settings, shown=shown)
+
+
+def _write_vectors(inputs: Sequence[Input], output: str, load: Callable[[], StaticModel], settings: Mapping[str, Any], *, shown: bool) -> None:
+    """Write the vectors of texts to a file that holds only vectors, or to standard output. `shown`: whether to show the progress."""
     write = find_format(output)
     # The output is opened first, so that an output that cannot be written is reported before the work.
     with open_output(output) as file:
         with waiting("reading the texts", show=shown):
-            texts = read_texts(given)
+            texts = read_texts(inputs)
         with waiting("loading the model", show=shown):
-            model = _load(quiet=quiet, **options)
+            model = load()
         with terminal_progress_bar(len(texts), show=shown) as bar:
             blocks = _encode_blocks(model, texts, settings, bar)
             first = next(blocks)
@@ -448,6 +462,9 @@ def convert(
     The command prints the cosines between the vectors of the two models, for some hundred texts in thirty languages. With int8, one scale for each
     row is more exact. One scale for the matrix gives the same integers as model2vec.
     """
+    target = Path(folder).expanduser()
+    if target.exists() and not target.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder)
     with waiting("loading the model", show=not quiet):
         loaded = _load(model, quiet=quiet, **model_options)
         from model2vec_numba.cli.convert import compare
@@ -456,7 +473,6 @@ def convert(
         from model2vec_numba.model import StaticModel
         from model2vec_numba.quantization.models import quantize_model
 
-    target = Path(folder).expanduser()
     if find_layout(target) is not None and not quiet:
         click.echo(f"{folder} holds a model. It is replaced when the new one is complete", err=True)
     show = not quiet and vocabulary_quantization is not None and can_show_bar()
@@ -473,7 +489,9 @@ def convert(
 
 @cli.command()
 @click.argument("files", metavar="[FILE]...", nargs=-1, type=click.Path(exists=True, dir_okay=False))
-@click.option("--seconds", type=click.FloatRange(0, 3600, min_open=True), default=5.0, show_default=True, help="About how long to measure.")
+@click.option(
+    "--seconds", metavar="N", type=click.FloatRange(0, 3600, min_open=True), default=5.0, show_default=True, help="About how long to measure."
+)
 @_options(_MODEL_OPTION, *_HUB_OPTIONS)
 def bench(files: Sequence[str], seconds: float, model: str | None, **options: Any) -> None:
     """Measure how fast this installation encodes, and compare it with model2vec if that is installed.
@@ -532,7 +550,8 @@ def _load(model: str | None, *, quiet: bool, max_length: int | str | None = None
 
     `compiling` says when kernels are compiled, unless the environment says it.
     """
-    os.environ.setdefault(VARIABLE, compiling)
+    # An empty variable means the same as none.
+    os.environ[VARIABLE] = os.environ.get(VARIABLE, "").strip() or compiling
     if quiet:
         os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     from model2vec_numba import StaticModel

@@ -100,10 +100,10 @@ def _cached_snapshot(repo_id: str, revision: str | None, cache_dir: str | Path |
 
 
 def _only_snapshot(repo_id: str, revision: str | None, cache_dir: str | Path | None, subfolder: str | None) -> Path | None:
-    """Return the snapshot with all files of a model, if the cache holds one alone and does not say which branch or tag it is of.
+    """Return the only snapshot in the cache with all files of a model. ``None``: there are several, or the cache says which branch one belongs to.
 
-    Caches that were copied without their links, or that were filled with a commit, have no such note. It is not known whether the snapshot is the
-    newest one, so it is used only without the network.
+    A cache does not say it if it was copied without its links, or filled with a commit. The snapshot may not be the newest one, so it is used only
+    without the network.
     """
     from huggingface_hub import constants
     from huggingface_hub.file_download import repo_folder_name

@@ -49,7 +49,7 @@ def find_layout(folder: Path) -> Layout | None:
     """Return the first layout whose three files are all in `folder`. ``None``: there is none.
 
     Raises:
-        ModelNotFoundError: a folder may not be entered.
+        ModelNotFoundError: a folder cannot be entered.
     """
     for layout in LAYOUTS:
         if all(is_file(folder / name) for name in (layout.config, layout.tokenizer, layout.tensors)):
@@ -61,7 +61,7 @@ def is_file(path: Path) -> bool:
     """Return whether a path is a file.
 
     Raises:
-        ModelNotFoundError: a folder may not be entered.
+        ModelNotFoundError: a folder cannot be entered.
     """
     try:
         return path.is_file()
@@ -77,11 +77,8 @@ def require_layout(folder: Path) -> Layout:
     """
     layout = find_layout(folder)
     if layout is None:
-        tried = "; ".join(
-            f"{', '.join(name for name in candidate[:3] if not is_file(folder / name))} missing of {' + '.join(candidate[:3])}"
-            for candidate in LAYOUTS
-        )
-        raise ModelNotFoundError(f"{folder}: no model in this folder. Layouts tried: {tried}")
+        missing = ", or ".join(" + ".join(name for name in candidate[:3] if not is_file(folder / name)) for candidate in LAYOUTS)
+        raise ModelNotFoundError(f"{folder}: no model in this folder. Missing: {missing}")
     return layout
 
 

@@ -29,7 +29,7 @@ __all__ = ["Tensor", "make_header", "parse_tensors", "read_tensors"]
 _LENGTH_BYTES = 8
 # The limit of the format.
 _MAX_HEADER_BYTES = 100_000_000
-# The vectors begin at a multiple of this many bytes, which is a cache line of the processor. The `safetensors` library uses 8.
+# In files that `make_header` begins, the first tensor is at a multiple of this many bytes, a cache line. The `safetensors` library uses 8.
 _ALIGNMENT = 64
 # The maximum number of dimensions. It limits the size of the numbers in this module, so that they can be printed.
 _MAX_RANK = 8
@@ -251,7 +251,7 @@ def _tensor(content: NDArray[np.uint8], name: str, entry: _Entry, source: str) -
         array = content.view(numpy_dtype).reshape(entry.shape)
     except ValueError as error:  # a dimension is too large for NumPy, and another one is zero
         raise ModelFormatError(f"{source}: tensor {name!r:.80}: shape {entry.shape}: {error}") from None
-    # Compiled code needs aligned data in the byte order of the machine. Only bytes of old writers, which do not align the data, are copied.
+    # Compiled code needs aligned data in the byte order of the machine. This copies only the tensors of files in memory that do not align them.
     array = np.require(array, numpy_dtype.newbyteorder("="), ["C", "A"])
     array.flags.writeable = False
     return Tensor(entry.dtype, array)

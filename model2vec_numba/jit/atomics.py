@@ -32,7 +32,7 @@ def fetch_and_increment(_typing_context: Any, counter: Any) -> Any:
 
 @intrinsic
 def load_acquire(_typing_context: Any, array: Any, index: Any) -> Any:
-    """Return ``array[index]``, uint64. What another thread wrote before it called `store_release` for the element is then visible too."""
+    """Return ``array[index]``, uint64. Everything that another thread wrote before it called `store_release` for the element is then visible."""
     return _on_element(types.uint64(array, types.uint64), lambda builder, pointer: builder.load_atomic(pointer, "acquire", 8))
 
 

@@ -102,7 +102,7 @@ def encode_table(
         FileExistsError: rows of an interrupted call are kept, or `output` exists and `overwrite` is false.
         OSError: a file cannot be read or written. The message names it.
         ValueError: the content of a file is not in its format, a column is missing, `output` cannot hold a column, another process writes `output`,
-            what is resumed is from a call with other arguments, or an argument is out of range. The message names the file.
+            the interrupted call had other arguments, or an argument is out of range. The message names the file.
         TypeError: an argument has a wrong type.
         ModelError: the model cannot be loaded or used.
         ImportError: pyarrow is not installed, or tqdm if a progress bar is asked for.

@@ -62,5 +62,7 @@ def _array(name: str) -> Iterator[str]:
     with name_errors(shown_name(name)), Source(name) as source:
         for number, (element, text) in enumerate(array_elements(source.file), 1):
             if not isinstance(element, str):
-                raise ValueError(f"element {number}: expected a string, found {text[:40]}: a table is written to .parquet, .csv, .jsonl or .arrow")
+                raise ValueError(
+                    f"element {number}: expected a string, found {text[:40]}. If this is a table, write it to .parquet, .csv, .jsonl or .arrow"
+                )
             yield check_utf8(element, f"element {number}")

@@ -1,4 +1,4 @@
-"""Convert columns to types that a format can hold. What cannot be converted is refused with the name of the column."""
+"""Convert columns to types that a format can hold. If a column cannot be converted, an error names it."""
 
 from __future__ import annotations
 

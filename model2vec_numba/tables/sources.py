@@ -38,7 +38,7 @@ TEXT_COLUMN = "text"
 
 # The number of bytes that are read from a file at a time.
 _BUFFER_BYTES = 1 << 20
-# The number of bytes of a JSON file in which its first element begins, except after a megabyte of white space.
+# The first element of a JSON array is looked for in this many bytes.
 _HEAD_BYTES = 1 << 20
 
 

@@ -37,6 +37,7 @@ from model2vec_numba.cli import commands
 from model2vec_numba.cli.timing import time_in_turns, timed
 from model2vec_numba.files.atomic import Output
 from model2vec_numba.files.layouts import DEFAULT_MODEL
+from model2vec_numba.starting.mode import VARIABLE
 from model2vec_numba.tables.vector_files import find_format
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs signals, terminals and permissions as POSIX has them")
@@ -352,10 +353,18 @@ def test_a_file_that_is_replaced(name: str, call: Callable[..., Result], tiny_fo
     assert call(*arguments, "--no-overwrite").code == 0
 
 
+def test_wrong_arguments_replace_nothing(call: Callable[..., Result]) -> None:
+    Path("out.npy").touch()
+    result = call("encode", "the cat", "-o", "out.npy", "--compression", "zstd")
+    assert (result.code, "is replaced" in result.err) == (2, False)
+
+
 def test_a_model_that_is_replaced(call: Callable[..., Result], tiny_folder: Path) -> None:
     assert call("convert", tiny_folder, "-o", "half", "--quantize-to", "float16").err == ""
     assert call("convert", tiny_folder, "-o", "half").err == "half holds a model. It is replaced when the new one is complete\n"
     assert call("convert", tiny_folder, "-o", "half", "-q").err == ""
+    config = "half/config.json"
+    assert call("convert", tiny_folder, "-o", config).error() == f"{config}: {os.strerror(errno.ENOTDIR)}"
 
 
 @pytest.mark.parametrize(
@@ -791,6 +800,19 @@ def test_info_of_the_default_model(call: Callable[..., Result], default_model: S
     assert values[7] == f"{facts['bytes_on_disk']:,} (7.6 MiB)"
 
 
+def test_warmup_without_a_compiler(call: Callable[..., Result], tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE)
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    assert call("warmup", "-m", tiny_folder).error() == "RuntimeError: nothing can be compiled, because NUMBA_DISABLE_JIT is set"
+
+
+def test_info_with_an_empty_variable(call: Callable[..., Result], tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It means the same as none, so the command says when kernels are compiled."""
+    monkeypatch.setenv(VARIABLE, " ")
+    assert call("info", tiny_folder).code == 0
+    assert os.environ[VARIABLE] == "wait"
+
+
 def test_info_of_a_quantised_vocabulary(call: Callable[..., Result], tmp_path: Path) -> None:
     tensors: dict[str, NDArray[Any]] = {
         "embeddings": np.ones((2, 3), np.float16),
@@ -951,7 +973,7 @@ def test_convert_that_cannot_be(options: list[str], says: str, call: Callable[..
         (["encode-single"], "Missing argument"),
         (["encode-single", "a", "b"], "unexpected extra argument"),
         (["info", "a", "b"], "unexpected extra argument"),
-        (["encode", "a", "-o", "out.pt"], "unknown suffix '.pt', expected one of .npy, .safetensors, .json, .jsonl"),
+        (["encode", "a", "-o", "out.pt"], "unknown suffix '.pt', expected one of .npy, .safetensors, .json, .jsonl, or for tables one of .parquet, "),
         (["encode", "a", "-o", "out"], "unknown suffix ''"),
         (["encode-single", "a", "-o", "nowhere/out.txt"], "unknown suffix '.txt'"),
         (["encode", "a", "--batch-size", "0"], "--batch-size"),

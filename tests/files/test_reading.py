@@ -37,7 +37,7 @@ from safetensors import deserialize
 from safetensors.numpy import save as save_safetensors
 from tokenizers import Tokenizer
 
-from model2vec_numba import ModelFormatError, StaticModel
+from model2vec_numba import ModelFormatError, ModelNotFoundError, StaticModel
 from model2vec_numba.files.tensors import parse_tensors, read_tensors
 
 WORDS = ("alpha", "beta", "gamma")
@@ -111,6 +111,15 @@ def test_subfolder(layout: int, tmp_path: Path) -> None:
         np.testing.assert_array_equal(StaticModel.from_pretrained(tmp_path, subfolder=subfolder).embedding, matrix_of(1))
     np.testing.assert_array_equal(StaticModel.from_pretrained(tmp_path).embedding, matrix_of(9))
     np.testing.assert_array_equal(StaticModel.from_pretrained(tmp_path, subfolder="").embedding, matrix_of(9))
+    with pytest.raises(ModelNotFoundError, match=r"default_model.deep: no model in this folder\. Missing: config\.json \+ tokenizer\.json"):
+        StaticModel.from_pretrained(subfolder="deep")
+
+
+def test_the_error_names_the_missing_files(tmp_path: Path) -> None:
+    folder = write_model(tmp_path, contents(seed=1), 1)
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(ModelNotFoundError, match=r"Missing: tokenizer\.json, or config_sentence_transformers\.json \+ tokenizer\.json, or "):
+        StaticModel.from_pretrained(folder)
 
 
 def test_relative_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

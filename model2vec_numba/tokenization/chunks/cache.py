@@ -22,10 +22,10 @@ class ChunkCache:
         self._growing = threading.Lock()
 
     def grow(self) -> None:
-        """If the rows are full, replace them: the first ones by four times as many with the same chunks, and these by empty ones.
+        """If the rows are full, replace them. The first time, four times as many rows with the same chunks take their place. Later, empty rows do.
 
-        A call that still uses the old rows can finish with them. Chunks that are still in use are soon inserted again. That costs less than to keep
-        account of their use.
+        A call that still uses the old rows can finish with them. Chunks that are still in use are soon inserted again. That costs less than counting
+        how often each is used.
         """
         if not is_full(self.rows) or not self._growing.acquire(blocking=False):
             return

@@ -4,15 +4,15 @@ The decision is proved from the JSON of the tokenizer. There are three families.
 
 - *Words*: white space only separates. This is so if the first pre-tokeniser drops white space (BERT, T5, CLIP). It is also so if the normaliser makes
   one space of each run of white space and strips the ends, and ``Metaspace`` then puts its character before each word (CamemBERT, SigLIP).
-- *Pieces with a space*: the pre-tokeniser cuts before a single space between two solid characters, which belongs to the word after it. So do the
-  patterns of GPT-2 and Llama, and ``Metaspace``. Most patterns also cut after a single newline.
+- *Pieces with a space*: the pre-tokeniser cuts before a single space between two solid characters, which belongs to the word after it. The patterns
+  of GPT-2 and Llama do this, and ``Metaspace`` too. Most patterns also cut after a single newline.
 - *Tokens with a space*: nothing cuts, but no token of BPE has the space after another character (Llama 2, Mistral, Gemma).
 
 The pre-tokenisers work one after the other. Up to the first one that cuts, each must treat the texts on the two sides of the cut as if the other
 side were not there. A pre-token that spans the cut is then cut further in the same way. After a cut, the pre-tokens on its two sides have nothing to
 do with each other: each is cut further and looked up by itself.
 
-What the first and the last code point of a chunk may do to the neighbours is left to `Edges`.
+`Edges` finds out what the first and the last code point of a chunk may do to their neighbours.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def _are_two(pre_tokenizer: Any, white_space: str) -> bool:
 def _separates(normalizing: Normalizing) -> bool:
     """Return whether a normaliser does the same to the texts between white space as to whole texts, and keeps some white space between them.
 
-    What it makes of each separator is not looked at.
+    The callers check what each separator becomes.
     """
     is_kept = all(
         pattern is None or not pattern.is_blank or (step["content"] and set(step["content"]) <= set(SEPARATORS))

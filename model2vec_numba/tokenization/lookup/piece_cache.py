@@ -70,7 +70,7 @@ _ID_BITS = 21
 # The columns of an array of prefetched texts: the key (4 columns), its hash, and the length. See `prefetch_segments`.
 PREFETCHED_COLUMNS = 6
 PREFETCHED_HASH, PREFETCHED_LENGTH = 4, 5
-# The flags of a text that has none set, and the mask that ignores all flags. `_MERGED` in BPE and `_INDEPENDENT` in Unigram are flags.
+# The flags of a text that has none set, and the mask that ignores all flags. `_INDEPENDENT` in Unigram is a flag.
 NO_FLAGS = np.uint64(0)
 
 

@@ -142,7 +142,7 @@ class _Parser:
         while match := _QUANTIFIER.match(self._pattern, self.at):
             self.at = match.end()
             low, high = self._counts(match)
-            # A repetition of something that may be empty has rules of its own. So has a second quantifier, except after a count.
+            # Two things have rules of their own: a repetition of something that may be empty, and a second quantifier, except after a count.
             if may_be_empty(node) or (isinstance(node, Repeat) and not is_counted):
                 raise self._unsupported("a repetition")
             is_counted = (low, high) not in _SIGNS.values()
